@@ -1,0 +1,1 @@
+"""Leaf helpers that both processes use; they import neither."""

@@ -243,9 +243,8 @@ def _check_depth(text: str, file: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > _MAX_DEPTH:
-                mark = event.start_mark
-                text = f"nested deeper than {_MAX_DEPTH} levels"
-                raise ConfigError([_problem(file, mark.line + 1, mark.column + 1, text)])
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise ConfigError([_problem(file, line, 1, f"nested deeper than {_MAX_DEPTH} levels")])
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
