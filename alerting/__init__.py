@@ -1,0 +1,1 @@
+"""vakhta-alerting: scrape, evaluate rules, dispatch incidents, deliver to Telegram."""
