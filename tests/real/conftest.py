@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 class Starter(Protocol):
     """Starts a server from its configuration's text; it is stopped at the end of the test."""
 
-    def __call__(self, config: str, *flags: str) -> Server: ...
+    def __call__(self, config: str, *flags: str) -> Server:
+        """Start one more, ready when this returns."""
 
 
 class Tool(Protocol):
     """Runs a command-line tool; the caller judges exit code, output and complaints."""
 
-    def __call__(self, *args: str, stdin: str = "") -> subprocess.CompletedProcess[str]: ...
+    def __call__(self, *args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run it to its end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -90,7 +92,7 @@ def promtool() -> Tool:
 @pytest.fixture(scope="session")
 def amtool() -> Tool:
     """Runs amtool."""
-    return _tool(obtain("alertmanager")["alertmanager"].program("amtool"))
+    return _tool(*servers.alertmanager_command("amtool"))
 
 
 def _starter(home: Path, start: Callable[..., Server]) -> Iterator[Starter]:
@@ -107,10 +109,10 @@ def _starter(home: Path, start: Callable[..., Server]) -> Iterator[Starter]:
         server.stop()
 
 
-def _tool(program: str) -> Tool:
+def _tool(*program: str) -> Tool:
     def run(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [program, *args], input=stdin, capture_output=True, text=True, check=False, timeout=120
+            [*program, *args], input=stdin, capture_output=True, text=True, check=False, timeout=120
         )
 
     return run

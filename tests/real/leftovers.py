@@ -34,7 +34,7 @@ def clean(root: Path, *, networks: ipaddress.IPv4Network) -> None:
         networks: address range that the engine alone uses; bridges inside it are its own.
     """
     ids = _container_ids(root)
-    end(_daemons(root))
+    end(daemons(root))
     for cgroup in _cgroups_of(ids):
         _thaw(cgroup)  # a paused process does not even die of SIGKILL (cgroup v1)
     end(_members(ids))
@@ -55,13 +55,14 @@ def end(pids: Iterable[int], *, within_seconds: float = 10) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + within_seconds
-    while waiting := {pid for pid in waiting if _alive(pid)}:
+    while waiting := {pid for pid in waiting if alive(pid)}:
         if time.monotonic() > deadline:
             raise TimeoutError(f"processes {sorted(waiting)} survive SIGKILL: look at /proc/PID/stack")
         time.sleep(0.02)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Tell whether a process still runs; a zombie, which only waits for its parent, does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -73,8 +74,8 @@ def _processes() -> Iterator[Path]:
     return (entry for entry in Path("/proc").iterdir() if entry.name.isdecimal())
 
 
-def _daemons(root: Path) -> list[int]:
-    """Find Docker's own programs that were started with a path under the folder."""
+def daemons(root: Path) -> list[int]:
+    """Find Docker's own programs that were started with a path under the folder, shims included."""
     found = []
     for process in _processes():
         with contextlib.suppress(OSError):  # it ended, or is a kernel thread

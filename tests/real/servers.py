@@ -69,7 +69,12 @@ def start(*command: str, port: int, folder: Path, ready: str, within_seconds: fl
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     server = Server(url=f"http://127.0.0.1:{port}", folder=folder, log=log, process=process)
     deadline = time.monotonic() + within_seconds
@@ -84,6 +89,17 @@ def start(*command: str, port: int, folder: Path, ready: str, within_seconds: fl
             end = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
             raise ServerError(f"{command[0]}: not ready, exit {process.returncode}:\n{end}") from None
         return server
+
+
+def alertmanager_command(program: str) -> tuple[str, ...]:
+    """Give the start of a command line for ``alertmanager`` or ``amtool``.
+
+    Debian's build reads its default template from /usr/share, where it is only if the package is installed; so the
+    unpacked tree is laid over /usr/share in a mount namespace that ends with the program.
+    """
+    component = obtain("alertmanager")["alertmanager"]
+    overlay = 'mount -t overlay overlay -o "lowerdir=$0/usr/share:/usr/share" /usr/share && exec "$@"'
+    return ("unshare", "--mount", "sh", "-c", overlay, str(component.path), component.program(program))
 
 
 def start_prometheus(config: str, folder: Path, *flags: str) -> Server:
@@ -108,7 +124,7 @@ def start_alertmanager(config: str, folder: Path, *flags: str) -> Server:
     (folder / "alertmanager.yml").write_text(config)
     port = free_port()
     return start(
-        obtain("alertmanager")["alertmanager"].program(),
+        *alertmanager_command("alertmanager"),
         f"--config.file={folder}/alertmanager.yml",
         f"--storage.path={folder}/data",
         f"--web.listen-address=127.0.0.1:{port}",

@@ -8,14 +8,11 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.real import engine as engine_module
 from tests.real import leftovers
 from tests.real.engine import BRIDGE, NETWORKS, ROOT, Engine, EngineError
 
@@ -54,9 +51,14 @@ def test_containers_live_on_the_engine_s_own_bridge(engine: Engine) -> None:
 def test_a_published_port_answers_on_loopback(engine: Engine, free_port: Callable[[], int]) -> None:
     """Load and probes reach a container by 127.0.0.1, never by its bridge address."""
     port = free_port()
-    engine.docker("run", "-d", "-p", f"127.0.0.1:{port}:80", "busybox:1.35", "nc", "-lk", "-p", "80", "-e", "date")
+    publish = f"127.0.0.1:{port}:80"
+    engine.docker("run", "-d", "--name", "web", "-p", publish, "busybox:1.35", "httpd", "-f", "-h", "/etc")
+    engine.docker(
+        "exec", "web", "sh", "-c", "until wget -q -O- http://127.0.0.1/version; do usleep 20000; done"
+    )
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        assert b"UTC" in connection.recv(100)
+        connection.sendall(b"GET /version HTTP/1.0\r\n\r\n")
+        assert b"".join(iter(lambda: connection.recv(1000), b"")).endswith(b"1.35\n")
 
 
 def test_compose_brings_a_project_up_replaces_a_changed_service_and_takes_it_down(
@@ -90,7 +92,9 @@ def test_a_frozen_daemon_hangs_and_a_thawed_one_answers(engine: Engine) -> None:
 
 def test_a_restart_of_the_daemon_starts_what_shall_always_run(engine: Engine) -> None:
     """Only the container with a restart policy runs after it, and the daemon is another process."""
-    engine.docker("run", "-d", "--init", "--name", "kept", "--restart", "always", "busybox:1.35", "sleep", "1000")
+    engine.docker(
+        "run", "-d", "--init", "--name", "kept", "--restart", "always", "busybox:1.35", "sleep", "1000"
+    )
     engine.docker("run", "-d", "--init", "--name", "left", "busybox:1.35", "sleep", "1000")
     before = engine.pid
     engine.restart()
@@ -101,7 +105,19 @@ def test_a_restart_of_the_daemon_starts_what_shall_always_run(engine: Engine) ->
 def test_remove_all_leaves_no_container_volume_or_network_and_revives_the_daemon(engine: Engine) -> None:
     """Also a paused container goes, and also when a test left the daemon down."""
     engine.docker("network", "create", "extra")
-    engine.docker("run", "-d", "--name", "still", "-v", "data:/data", "busybox:1.35", "sleep", "1000")
+    engine.docker(
+        "run",
+        "-d",
+        "--name",
+        "still",
+        "--stop-signal",
+        "KILL",
+        "-v",
+        "data:/data",
+        "busybox:1.35",
+        "sleep",
+        "1000",
+    )
     engine.docker("pause", "still")
     engine.down(signal.SIGKILL)
     engine.remove_all()
@@ -123,18 +139,29 @@ def test_a_second_engine_waits_no_longer_than_told_and_names_the_first(engine: E
         Engine(lock_wait_seconds=0.1).start()
 
 
-def test_what_a_killed_run_left_is_cleaned(tmp_path: Path) -> None:
-    """A run is killed with a running and a paused container; the next start finds a clean machine."""
-    program = tmp_path / "run.py"
-    program.write_text(
-        "import sys\n"
-        "from tests.real.engine import Engine\n"
-        "engine = Engine()\n"
-        "engine.start()\n"
-        "engine.import_busybox()\n"
-        "engine.docker('run', '-d', '--name', 'a', 'busybox:1.35', 'sleep', '1000')\n"
-        "engine.docker('run', '-d', '--name', 'b', 'busybox:1.35', 'sleep', '1000')\n"
-        "engine.docker('pause', 'b')\n"
-        "print(engine.docker('inspect', '--format', '{{.State.Pid}}', 'a', 'b').split(), flush=True)\n"
-        "sys.stdin.read()\n"
-    )
+def test_what_a_killed_run_left_is_cleaned(engine: Engine) -> None:
+    """After a kill of everything that would clean up, the next start finds no process, mount, cgroup or bridge."""
+    for name in ("running", "paused"):
+        engine.docker("run", "-d", "--name", name, "busybox:1.35", "sleep", "1000")
+    engine.docker("pause", "paused")
+    asked = engine.docker("inspect", "--format", "{{.State.Pid}} {{.Id}}", "running", "paused")
+    inside = {int(line.split()[0]): line.split()[1] for line in asked.splitlines()}
+    leftovers.end(leftovers.daemons(ROOT))
+    assert all(leftovers.alive(pid) for pid in inside), "a container outlives its daemons"
+
+    leftovers.clean(ROOT, networks=NETWORKS)
+    assert not any(leftovers.alive(pid) for pid in inside)
+    assert str(ROOT) not in Path("/proc/self/mountinfo").read_text()
+    assert not any(list(Path("/sys/fs/cgroup").glob(f"**/*{name}*")) for name in inside.values())
+    assert not Path("/sys/class/net", BRIDGE).exists()
+    assert not ROOT.exists()
+
+    engine.stop()
+    engine.start()
+    engine.import_busybox()
+    assert engine.docker("ps", "--all", "--quiet") == ""
+
+
+def _services(engine: Engine, project: Path) -> dict[str, dict[str, str]]:
+    shown = engine.compose(project, "-p", "shop", "ps", "--format", "json")
+    return {row["Service"]: row for row in map(json.loads, shown.splitlines())}
