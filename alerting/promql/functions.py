@@ -1,0 +1,63 @@
+"""Functions of instant vectors that change each value by itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from alerting.promql.values import Floats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def _sgn(v: Floats) -> Floats:
+    return np.where(v < 0, -1.0, np.where(v > 0, 1.0, v))
+
+
+def _rad(v: Floats) -> Floats:
+    return v * np.pi / 180
+
+
+def _deg(v: Floats) -> Floats:
+    return v * 180 / np.pi
+
+
+MATH: Final[dict[str, Callable[[Floats], Floats]]] = {
+    "abs": np.abs,
+    "acos": np.arccos,
+    "acosh": np.arccosh,
+    "asin": np.arcsin,
+    "asinh": np.arcsinh,
+    "atan": np.arctan,
+    "atanh": np.arctanh,
+    "ceil": np.ceil,
+    "cos": np.cos,
+    "cosh": np.cosh,
+    "deg": _deg,
+    "exp": np.exp,
+    "floor": np.floor,
+    "ln": np.log,
+    "log10": np.log10,
+    "log2": np.log2,
+    "rad": _rad,
+    "sgn": _sgn,
+    "sin": np.sin,
+    "sinh": np.sinh,
+    "sqrt": np.sqrt,
+    "tan": np.tan,
+    "tanh": np.tanh,
+}
+"""Functions of one number."""
+
+
+def rounded(v: Floats, nearest: Floats) -> Floats:
+    """Round to the nearest multiple, ties upwards."""
+    inverse = 1.0 / nearest
+    return np.floor(v * inverse + 0.5) / inverse
+
+
+def clamped(v: Floats, low: Floats, high: Floats) -> Floats:
+    """Limit values to a range, which must not be empty."""
+    return np.maximum(low, np.minimum(high, v))

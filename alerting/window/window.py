@@ -1,0 +1,231 @@
+"""The samples the loaded rules can ask for, and no others.
+
+A series is kept if a selector of a rule matches it, for as long as the farthest-reaching of those selectors looks
+back. The window reads no clock; whoever trims it says what time it is. It must not change while it is read.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from alerting.labels import METRIC_NAME, Labels, Matcher, MatchOp
+from alerting.promql.blocks import Columns, Indices
+from alerting.promql.parse import DEFAULT_LOOKBACK, Selector
+from alerting.promql.values import STALE_NAN, Sample, Series, Vector, is_stale
+from alerting.window.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_MS: Final = timedelta(milliseconds=1)
+_FOREVER: Final = 1 << 60
+_MARGIN_MS: Final = 30_000
+"""Kept beyond the reach: an evaluation's time lies a little behind the clock that trims."""
+_REFUSED_LIMIT: Final = 100_000
+_FOUND_LIMIT: Final = 2_000
+
+_Rows = tuple[Table, Indices, list[Labels]]
+
+
+class Window:
+    """Recent samples by series, in memory.
+
+    `keep` are the selectors of the loaded rules; None keeps every series without limit.
+    """
+
+    def __init__(self, *, keep: Iterable[Selector] | None = None) -> None:
+        self._tables: dict[str, Table] = {}
+        self._series: dict[Labels, tuple[Table, int]] = {}
+        self._refused: set[Labels] = set()
+        self._found: dict[tuple[Matcher, ...], tuple[tuple[int, ...], list[_Rows]]] = {}
+        self._keep: tuple[Selector, ...] | None = None
+        self._by_metric: dict[str, list[Selector]] = {}
+        self.keep(keep)
+
+    # What is kept
+
+    def keep(self, selectors: Iterable[Selector] | None) -> None:
+        """Replace what is kept; series that no selector matches any more are forgotten."""
+        self._keep = None if selectors is None else tuple(dict.fromkeys(selectors))
+        self._by_metric = {}
+        for selector in self._keep or ():
+            self._by_metric.setdefault(selector.metric, []).append(selector)
+        self._refused.clear()
+        for labels, (table, row) in list(self._series.items()):
+            reach = self._reach(labels)
+            if reach is None:
+                self._forget(labels)
+            else:
+                table.reach[row] = reach
+
+    def _reach(self, labels: Labels) -> int | None:
+        """Return for how many milliseconds a series is kept, or None if it is not."""
+        if self._keep is None:
+            return _FOREVER
+        candidates = (*self._by_metric.get(labels.metric, ()), *self._by_metric.get("", ()))
+        reaches = [one.reach for one in candidates if all(m.matches_labels(labels) for m in one.matchers)]
+        if not reaches:
+            return None
+        longest = max(reaches)
+        return _FOREVER if longest == timedelta.max else longest // _MS + _MARGIN_MS
+
+    def _place(self, labels: Labels) -> tuple[Table, int] | None:
+        place = self._series.get(labels)
+        if place is not None or labels in self._refused:
+            return place
+        reach = self._reach(labels)
+        if reach is None:
+            if len(self._refused) >= _REFUSED_LIMIT:
+                self._refused.clear()
+            self._refused.add(labels)
+            return None
+        table = self._tables.get(labels.metric)
+        if table is None:
+            table = self._tables[labels.metric] = Table()
+        place = self._series[labels] = (table, table.add(labels, reach))
+        return place
+
+    def _forget(self, labels: Labels) -> None:
+        table, row = self._series.pop(labels)
+        table.remove(row)
+        if not table.series_count:
+            del self._tables[labels.metric]
+
+    # Writing
+
+    def append(self, labels: Labels, t_ms: int, value: float) -> bool:
+        """Add a sample; tell whether it was kept: not if nobody asks for it, or it is older than the series' newest.
+
+        A sample of the newest one's time replaces it.
+        """
+        place = self._place(labels)
+        return place is not None and place[0].write((place[1],), (t_ms,), (value,)) == 1
+
+    def append_many(self, samples: Iterable[tuple[Labels, float, int | None]], t_ms: int) -> int:
+        """Add a scrape's samples, as the exposition parser returns them, and return how many were kept.
+
+        `t_ms` stands for those without a time of their own. Of several samples of one series the last counts.
+        """
+        batches: dict[Table, dict[int, tuple[int, float]]] = {}
+        series = self._series
+        for labels, value, own in samples:
+            place = series.get(labels) or self._place(labels)
+            if place is not None:
+                batches.setdefault(place[0], {})[place[1]] = (t_ms if own is None else own, value)
+        kept = 0
+        for table, batch in batches.items():
+            times, values = zip(*batch.values(), strict=True)
+            kept += table.write(tuple(batch), times, values)
+        return kept
+
+    def stale(self, labels: Labels, t_ms: int) -> None:
+        """Mark the end of a series, if it is known."""
+        if labels in self._series:
+            self.append(labels, t_ms, STALE_NAN)
+
+    def trim(self, now_ms: int) -> None:
+        """Drop what nobody can ask for any more at that time or later, and the series left empty."""
+        for table in list(self._tables.values()):
+            for row in table.trim(now_ms):
+                labels = table.labels[row]
+                assert labels is not None
+                self._forget(labels)
+
+    # Reading
+
+    def select(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> list[Series]:
+        """Return the matching series with their samples of start_ms < t <= end_ms, stale markers included."""
+        out = []
+        for table, rows, labels in self._rows(tuple(matchers)):
+            for row, one in zip(rows.tolist(), labels, strict=True):
+                times = table.t[row, : table.size[row]]
+                lo, hi = np.searchsorted(times, (start_ms, end_ms), side="right").tolist()
+                if hi > lo:
+                    out.append(Series(one, times[lo:hi].copy(), table.v[row, lo:hi].copy()))
+        return out
+
+    def columns(self, matchers: Sequence[Matcher], start_ms: int, end_ms: int) -> Columns:  # noqa: ARG002  all times serve
+        """Return the matching series' samples of all times, as views where possible."""
+        found = self._rows(tuple(matchers))
+        if len(found) == 1:
+            return _table_columns(*found[0])
+        return _joined([_table_columns(*one) for one in found])
+
+    def latest(
+        self, matchers: Sequence[Matcher], at_ms: int, lookback: timedelta = DEFAULT_LOOKBACK
+    ) -> Vector:
+        """Return each matching series' newest sample in (at - lookback, at], unless it is a stale marker."""
+        out = []
+        for series in self.select(matchers, at_ms - lookback // _MS, at_ms):
+            value = float(series.v[-1])
+            if not is_stale(value):
+                out.append(Sample(series.labels, int(series.t[-1]), value))
+        return out
+
+    @property
+    def series_count(self) -> int:
+        """How many series are held."""
+        return len(self._series)
+
+    @property
+    def sample_count(self) -> int:
+        """How many samples are held."""
+        return sum(table.sample_count for table in self._tables.values())
+
+    def _rows(self, matchers: tuple[Matcher, ...]) -> list[_Rows]:
+        """Find the rows that matchers select; the answer is remembered until a series comes or goes."""
+        names = [m.value for m in matchers if m.name == METRIC_NAME and m.op is MatchOp.EQUAL]
+        tables = [self._tables[name] for name in names[:1] if name in self._tables]
+        if not names:
+            tables = list(self._tables.values())
+        state = tuple(number for table in tables for number in (table.serial, table.generation))
+        known = self._found.get(matchers)
+        if known is not None and known[0] == state:
+            return known[1]
+        found = []
+        for table in tables:
+            rows = [
+                row
+                for row, labels in enumerate(table.labels)
+                if labels is not None and all(m.matches_labels(labels) for m in matchers)
+            ]
+            if rows:
+                labels = [one for row in rows if (one := table.labels[row]) is not None]
+                found.append((table, np.array(rows, dtype=np.int64), labels))
+        if len(self._found) >= _FOUND_LIMIT:
+            self._found.clear()
+        self._found[matchers] = (state, found)
+        return found
+
+
+def _table_columns(table: Table, rows: Indices, labels: list[Labels]) -> Columns:
+    width = table.t.shape[1]
+    if len(rows) * 4 >= len(table.labels):
+        start = rows * width
+        return Columns(
+            labels=labels, t=table.t.ravel(), v=table.v.ravel(), start=start, stop=start + table.size[rows]
+        )
+    start = np.arange(len(rows), dtype=np.int64) * width
+    return Columns(
+        labels=labels,
+        t=table.t[rows].ravel(),
+        v=table.v[rows].ravel(),
+        start=start,
+        stop=start + table.size[rows],
+    )
+
+
+def _joined(parts: list[Columns]) -> Columns:
+    if not parts:
+        return Columns.of(())
+    offsets = np.cumsum([0, *(len(part.t) for part in parts)])[:-1].tolist()
+    return Columns(
+        labels=[one for part in parts for one in part.labels],
+        t=np.concatenate([part.t for part in parts]),
+        v=np.concatenate([part.v for part in parts]),
+        start=np.concatenate([part.start + at for part, at in zip(parts, offsets, strict=True)]),
+        stop=np.concatenate([part.stop + at for part, at in zip(parts, offsets, strict=True)]),
+    )
