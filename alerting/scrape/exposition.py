@@ -1,6 +1,6 @@
 """Reads what a target exposes: the text format 0.0.4 and OpenMetrics text.
 
-A target repeats the same series at every scrape and only their values change, so a `Parser` recognises the text of
+A target repeats the same series at every scrape and only their values change, so a `LineCache` recognises the text of
 a series it has read before and does not take it apart again.
 
 Source: https://prometheus.io/docs/instrumenting/exposition_formats/
@@ -48,11 +48,11 @@ class _BadLineError(Exception):
 
 
 def parse(text: str, *, openmetrics: bool | None = None) -> list[Exposed]:
-    """Read one exposition; see `Parser.parse`."""
-    return Parser().parse(text, openmetrics=openmetrics)
+    """Read one exposition; see `LineCache.parse`."""
+    return LineCache().parse(text, openmetrics=openmetrics)
 
 
-class Parser:
+class LineCache:
     """Reads the expositions of one target, one after another, and remembers the series it has seen."""
 
     def __init__(self) -> None:

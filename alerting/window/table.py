@@ -78,6 +78,20 @@ class Table:
         self.newest[row] = _NEVER
         self._free.append(row)
 
+    def put(self, row: int, t_ms: int, value: float) -> bool:
+        """Append one sample to a row; tell whether it was not too old."""
+        newest = int(self.newest[row])
+        if t_ms < newest:
+            return False
+        position = int(self.size[row]) - (t_ms == newest)
+        if position >= self.t.shape[1]:
+            self._grow(width=self.t.shape[1] + self.t.shape[1] // 2)
+        self.t[row, position] = t_ms
+        self.v[row, position] = value
+        self.size[row] = position + 1
+        self.newest[row] = t_ms
+        return True
+
     def write(self, rows: Sequence[int], times: Sequence[int], values: Sequence[float]) -> int:
         """Append one sample to each of these rows, which must be distinct; return how many were not too old.
 

@@ -102,7 +102,7 @@ class Window:
         A sample of the newest one's time replaces it.
         """
         place = self._place(labels)
-        return place is not None and place[0].write((place[1],), (t_ms,), (value,)) == 1
+        return place is not None and place[0].put(place[1], t_ms, value)
 
     def append_many(self, samples: Iterable[tuple[Labels, float, int | None]], t_ms: int) -> int:
         """Add a scrape's samples, as the exposition parser returns them, and return how many were kept.
