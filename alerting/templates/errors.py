@@ -1,0 +1,37 @@
+"""What can go wrong with a template, and where.
+
+``TemplateError``
+    ``TemplateSyntaxError``     the text is not a template; known when the rule is loaded
+    ``TemplateExecutionError``  the template met data it cannot handle, or its limits
+"""
+
+from __future__ import annotations
+
+
+class TemplateError(Exception):
+    """A template cannot be used; the text reads ``name:line:column: reason``.
+
+    Attributes:
+        name: The name the template was parsed under.
+        line: Line of the fault in the author's text, from 1.
+        column: Column in characters, from 1.
+        reason: The fault in the words of Go's ``text/template``.
+    """
+
+    def __init__(self, reason: str, *, name: str, line: int, column: int) -> None:
+        super().__init__(reason, name, line, column)
+        self.reason = reason
+        self.name = name
+        self.line = line
+        self.column = column
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.line}:{self.column}: {self.reason}"
+
+
+class TemplateSyntaxError(TemplateError):
+    """The text is not a template, or asks for a function that does not exist."""
+
+
+class TemplateExecutionError(TemplateError):
+    """The template failed on this data, or needed more than its limits allow."""
