@@ -1,6 +1,6 @@
 """Fetches the real programs that tests, benchmarks and the demo run, and says where they are.
 
-``python -m tests.real.components [NAME ...]`` prints the paths as JSON. What the table (``components.toml``) asks for
+``python -m tests.real.components [NAME ...]`` prints the paths as JSON, ``--path NAME`` that of one program. What the table (``components.toml``) asks for
 is unpacked once into ``${VAKHTA_CACHE:-~/.cache/vakhta}/<name>/<version>/``; from then on nothing is downloaded and
 no package tool is called, whether or not there is a network. A half-written folder is never seen: it is built beside
 its place and renamed into it.
@@ -218,12 +218,16 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def main(names: Sequence[str]) -> int:
-    """Fetch the named components and print where they are, as JSON."""
+    """Fetch the named components and print where they are, as JSON; after ``--path``, one program's path alone."""
+    alone = names[:1] == ["--path"]
     try:
-        ready = obtain(*names)
+        ready = obtain(*names[alone:])
     except (ComponentError, debian.DebianError) as error:
         print(error, file=sys.stderr)  # noqa: T201 - the command's answer
         return 1
+    if alone:
+        print(*(component.program() for component in ready.values()))  # noqa: T201 - the command's answer
+        return 0
     shown = {
         name: {
             "version": component.version,
