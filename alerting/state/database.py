@@ -58,7 +58,7 @@ class _Job:
 
 
 class Database:
-    """A handle on the state file. Use from one event loop.
+    """A handle on the state file. Its methods are for one event loop.
 
     Attributes:
         path: The file, or ``:memory:``.
@@ -69,7 +69,6 @@ class Database:
         """Prepare a handle; :meth:`open` is the way to get one that works."""
         self.path = path
         self.write_ok = True
-        self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._reads: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -131,7 +130,10 @@ class Database:
         return await asyncio.shield(asyncio.wrap_future(done))
 
     def on_commit(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` in the event loop after every commit. It must return at once."""
+        """Call ``listener`` after every commit, in the writer thread, before the writers hear of it.
+
+        It sees what the transaction's own writes left in memory, and nothing of the next one's. It must return at once.
+        """
         self._listeners.append(listener)
 
     async def close(self) -> None:
@@ -181,17 +183,10 @@ class Database:
             answers = [(job, None, fault) for job in jobs]
         else:
             self.write_ok = True
-            self._call(self._tell)
+            for listener in self._listeners:
+                listener()
         for job, result, error in answers:
             _settle(job.done, result, error)
-
-    def _tell(self) -> None:
-        for listener in self._listeners:
-            listener()
-
-    def _call(self, function: Callable[[], None]) -> None:
-        with suppress(RuntimeError):  # the loop is gone: nobody is left to tell
-            self._loop.call_soon_threadsafe(function)
 
     def _read_loop(self, ready: Future[None]) -> None:
         try:
