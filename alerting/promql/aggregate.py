@@ -11,6 +11,7 @@ from alerting.labels import Labels
 from alerting.promql import kahan, labelsets
 from alerting.promql.blocks import Block, Indices
 from alerting.promql.errors import EvaluationError
+from alerting.promql.numbers import format_full, format_g
 from alerting.promql.operators import merged
 from alerting.promql.values import Floats
 
@@ -51,7 +52,7 @@ def aggregate(op: str, block: Block, names: tuple[str, ...], *, without: bool, p
 def _each(op: str, block: Block, index: Indices, shape: tuple[int, int], param: Floats | None) -> Floats:
     out = np.zeros(shape)
     order = np.argsort(index, kind="stable")
-    bounds = np.flatnonzero(np.diff(index[order], prepend=-1)).tolist() + [len(order)]
+    bounds = [*np.flatnonzero(np.diff(index[order], prepend=-1)).tolist(), len(order)]
     v, ok = block.v[order], block.ok[order]
     complete = bool(ok.all())
     for step in range(shape[1]):
@@ -94,7 +95,7 @@ def top(op: str, block: Block, names: tuple[str, ...], *, without: bool, param: 
     for step in range(block.ok.shape[1]):
         if not block.ok[:, step].any():
             continue
-        k = _limit(float(param[step]))
+        k = min(_limit(float(param[step])), len(block.labels))
         for rows in members:
             chosen = _chosen(op, block.v[:, step], [row for row in rows if block.ok[row, step]], k)
             keep[chosen, step] = True
@@ -104,17 +105,54 @@ def top(op: str, block: Block, names: tuple[str, ...], *, without: bool, param: 
 
 
 def _limit(k: float) -> int:
-    if math.isnan(k) or not -(2.0**63) <= k < 2.0**63:
-        raise EvaluationError(f"Scalar value {k} overflows int64")
+    if not -(2.0**63) <= k <= 2.0**63:
+        raise EvaluationError(f"Scalar value {format_g(k)} overflows int64")
     return int(k)
 
 
 def _chosen(op: str, values: Floats, rows: list[int], k: int) -> list[int]:
+    """Choose up to k rows, best first; NaN loses against every number.
+
+    Among equal values a heap decides, and which of them it keeps depends on how it is maintained: this one follows
+    Go's container/heap step by step.
+    """
     if k < 1:
         return []
-    sign = -1.0 if op == "topk" else 1.0
-    # NaN loses against every number, at both ends.
-    return sorted(rows, key=lambda row: (math.isnan(values[row]), sign * values[row]))[:k]
+    sign = 1.0 if op == "topk" else -1.0
+    heap: list[tuple[float, int]] = []
+    for row in rows:
+        value = sign * float(values[row])
+        if len(heap) < k:
+            heap.append((value, row))
+            _up(heap, len(heap) - 1)
+        elif heap[0][0] < value or (math.isnan(heap[0][0]) and not math.isnan(value)):
+            heap[0] = (value, row)
+            _down(heap)
+    return [row for _, row in sorted(heap, key=lambda item: (math.isnan(item[0]), -item[0]))]
+
+
+def _less(a: float, b: float) -> bool:
+    return math.isnan(a) or a < b
+
+
+def _up(heap: list[tuple[float, int]], at: int) -> None:
+    while at > 0:
+        parent = (at - 1) // 2
+        if not _less(heap[at][0], heap[parent][0]):
+            return
+        heap[parent], heap[at] = heap[at], heap[parent]
+        at = parent
+
+
+def _down(heap: list[tuple[float, int]]) -> None:
+    at = 0
+    while (child := 2 * at + 1) < len(heap):
+        if child + 1 < len(heap) and _less(heap[child + 1][0], heap[child][0]):
+            child += 1
+        if not _less(heap[child][0], heap[at][0]):
+            return
+        heap[at], heap[child] = heap[child], heap[at]
+        at = child
 
 
 def count_values(block: Block, label: str, names: tuple[str, ...], *, without: bool) -> Block:
@@ -124,7 +162,7 @@ def count_values(block: Block, label: str, names: tuple[str, ...], *, without: b
     blocks = []
     for step in range(steps):
         rows = np.flatnonzero(block.ok[:, step]).tolist()
-        labelled = [block.labels[row].with_({label: decimal(float(block.v[row, step]))}) for row in rows]
+        labelled = [block.labels[row].with_({label: format_full(float(block.v[row, step]))}) for row in rows]
         index, labels = grouped(labelled, kept, without=without)
         v = np.zeros((len(labels), steps))
         ok = np.zeros(v.shape, dtype=bool)
@@ -132,12 +170,3 @@ def count_values(block: Block, label: str, names: tuple[str, ...], *, without: b
         ok[:, step] = True
         blocks.append(Block(labels=labels, v=v, ok=ok))
     return merged(blocks)
-
-
-def decimal(value: float) -> str:
-    """Write a number in full, without an exponent, by its shortest digits, as Go's 'f' format does."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return np.format_float_positional(value, unique=True, trim="-")

@@ -53,15 +53,11 @@ class Block:
         return Block(labels=self.labels, v=v, ok=self.ok)
 
     def unnamed(self) -> Block:
-        """Return the block without metric names.
-
-        Raises:
-            EvaluationError: Two series differ in the name only.
-        """
-        return Block(labels=without_names(self.labels), v=self.v, ok=self.ok).distinct()
+        """Return the block without metric names; a labelset may occur twice then."""
+        return Block(labels=without_names(self.labels), v=self.v, ok=self.ok)
 
     def distinct(self) -> Block:
-        """Return the block itself, after a check that no labelset occurs twice."""
+        """Return the block itself, after a check that no labelset occurs twice, not even at different steps."""
         if len(set(self.labels)) != len(self.labels):
             raise EvaluationError("vector cannot contain metrics with the same labelset")
         return self

@@ -16,8 +16,9 @@ from alerting.promql import ast
 from alerting.promql.ast import ValueType
 from alerting.promql.blocks import Block, Windows
 from alerting.promql.errors import EvaluationError
-from alerting.promql.evaluate import Evaluation, Remarks
+from alerting.promql.evaluate import Evaluation
 from alerting.promql.parse import DEFAULT_LOOKBACK
+from alerting.promql.remarks import Remarks
 from alerting.promql.values import Matrix, Result, Sample, Scalar, Series, String, Times, Value, Vector
 
 if TYPE_CHECKING:

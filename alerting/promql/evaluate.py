@@ -6,32 +6,25 @@ one value per step, a vector a `Block`, a range vector `Windows`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from alerting.labels import METRIC_NAME, Labels
+from alerting.labels import Labels
 from alerting.promql import aggregate, ast, dates, functions, histogram, operators, ranges, relabel
 from alerting.promql.ast import Expr, ValueType, unwrap, value_type
 from alerting.promql.blocks import Block, Columns, Windows
 from alerting.promql.catalogue import RANGE_FUNCTIONS
 from alerting.promql.errors import EvaluationError
 from alerting.promql.storage import ColumnStorage, Storage
-from alerting.promql.values import Floats, Times, is_stale
+from alerting.promql.values import Flags, Floats, Times, is_stale
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from alerting.promql.blocks import Indices
-
-_COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
-
-
-@dataclass(slots=True)
-class Remarks:
-    """What Prometheus would say beside the result; the same remark is made once."""
-
-    warnings: dict[str, None] = field(default_factory=dict)
-    infos: dict[str, None] = field(default_factory=dict)
+    from alerting.promql.remarks import Remarks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +74,7 @@ class Evaluation:
                 return self.vector(expr.expr)
             case ast.Negation():
                 inner = self.vector(expr.expr)
-                return inner.like(-inner.v).unnamed()
+                return inner.like(-inner.v).unnamed().distinct()
             case ast.Binary():
                 return self._binary(expr)
             case ast.Aggregate():
@@ -215,117 +208,128 @@ class Evaluation:
             return self._range_call(name, args)
         if name in functions.MATH:
             block = self.vector(args[0])
-            return block.like(functions.MATH[name](block.v)).unnamed()
+            return _renamed(block.like(functions.MATH[name](block.v)))
         if name in dates.NAMES:
             return self._date(name, args)
-        match name:
-            case "vector":
-                return self._unlabelled(self.scalar(args[0]))
-            case "absent":
-                there = self.vector(args[0]).ok.any(axis=0)
-                return _absent(args[0], there)
-            case "timestamp":
-                return self._timestamp(unwrap(args[0]))
-            case "sort" | "sort_desc":
-                return _sorted(self.vector(args[0]), descending=name == "sort_desc")
-            case "label_replace" | "label_join":
-                return self._relabelled(name, args)
-            case "histogram_quantile" | "histogram_fraction":
-                return self._histogram(name, args)
-            case _:
-                return self._limited(name, args)
+        return _CALLS[name](self, args)
 
     def _range_call(self, name: str, args: tuple[Expr, ...]) -> Block:
-        if name == "predict_linear":
-            windows = self.windows(args[0])
-            v, ok = ranges.predict_linear(windows, self.scalar(args[1]))
-        elif name == "quantile_over_time":
-            q = self.scalar(args[0])
-            windows = self.windows(args[1])
-            if (windows.size > 0).any():
-                self._check_quantile(q)
-            v, ok = ranges.quantile_over_time(windows, q)
-        elif name == "absent_over_time":
-            return _absent(unwrap(args[0]), (self.windows(args[0]).size > 0).any(axis=0))
-        else:
-            windows = self.windows(args[0])
-            v, ok = ranges.PLAIN[name](windows)
+        if name == "absent_over_time":
+            there: Flags = (self.windows(args[0]).size > 0).any(axis=0)
+            return _absent(unwrap(args[0]), there)
+        windows, (v, ok) = self._range_outcome(name, args)
         block = Block(labels=windows.columns.labels, v=v, ok=ok).compact()
         if name in ("rate", "increase"):
-            self._doubt_counters(block)
-        return block if name == "last_over_time" else block.unnamed()
+            for metric in {labels.metric for labels in block.labels}:
+                self.remarks.possible_gauge(metric)
+        return block if name == "last_over_time" else block.unnamed().distinct()
 
-    def _doubt_counters(self, block: Block) -> None:
-        for metric in {labels.get(METRIC_NAME, "") for labels in block.labels}:
-            if metric and not metric.endswith(_COUNTER_SUFFIXES):
-                self.remarks.infos[
-                    "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "
-                    f'"{metric}"'
-                ] = None
+    def _range_outcome(self, name: str, args: tuple[Expr, ...]) -> tuple[Windows, ranges.Outcome]:
+        if name == "quantile_over_time":
+            windows, q = self.windows(args[1]), self.scalar(args[0])
+            self._check_quantile(q[(windows.size > 0).any(axis=0)])
+            return windows, ranges.quantile_over_time(windows, q)
+        windows = self.windows(args[0])
+        if name == "predict_linear":
+            return windows, ranges.predict_linear(windows, self.scalar(args[1]))
+        return windows, ranges.PLAIN[name](windows)
 
     def _check_quantile(self, q: Floats) -> None:
         for value in q[~((q >= 0) & (q <= 1))].tolist():
-            self.remarks.warnings[
-                f"PromQL warning: quantile value should be between 0 and 1, got {value:g}"
-            ] = None
-
-    def _unlabelled(self, v: Floats) -> Block:
-        return Block(labels=(Labels(),), v=v[None, :], ok=np.ones((1, len(v)), dtype=bool))
+            self.remarks.invalid_quantile(value)
 
     def _date(self, name: str, args: tuple[Expr, ...]) -> Block:
         if not args:
-            return self._unlabelled(dates.date_part(name, self.times / 1000))
+            return _unlabelled(dates.date_part(name, self.times / 1000))
         block = self.vector(args[0])
-        return block.like(dates.date_part(name, block.v)).unnamed()
+        return _renamed(block.like(dates.date_part(name, block.v)))
 
-    def _timestamp(self, arg: Expr) -> Block:
+    def _vector(self, args: tuple[Expr, ...]) -> Block:
+        return _unlabelled(self.scalar(args[0]))
+
+    def _absent(self, args: tuple[Expr, ...]) -> Block:
+        there: Flags = self.vector(args[0]).ok.any(axis=0)
+        return _absent(args[0], there)
+
+    def _timestamp(self, args: tuple[Expr, ...]) -> Block:
+        arg = unwrap(args[0])
         if isinstance(arg, ast.VectorSelector):
-            block, t = self._instant(arg)
-            return block.like(t / 1000).unnamed()
+            # With @, Prometheus looks at that very time here and forgets the offset beside it.
+            block, t = self._instant(arg if arg.at is None else replace(arg, offset=0))
+            return _renamed(block.like(t / 1000))
         block = self.vector(arg)
-        return block.like(np.broadcast_to(self.times / 1000, block.v.shape)).unnamed()
+        return _renamed(block.like(np.broadcast_to(self.times / 1000, block.v.shape)))
 
-    def _relabelled(self, name: str, args: tuple[Expr, ...]) -> Block:
-        texts = [_text(arg) for arg in args[1:]]
+    def _sort(self, args: tuple[Expr, ...]) -> Block:
+        return _sorted(self.vector(args[0]), descending=False)
+
+    def _sort_desc(self, args: tuple[Expr, ...]) -> Block:
+        return _sorted(self.vector(args[0]), descending=True)
+
+    def _label_replace(self, args: tuple[Expr, ...]) -> Block:
         block = self.vector(args[0])
-        if name == "label_replace":
-            labels = relabel.label_replace(block.labels, texts[0], texts[1], texts[2], texts[3])
-        else:
-            labels = relabel.label_join(block.labels, texts[0], texts[1], texts[2:])
+        target, template, source, pattern = (_text(arg) for arg in args[1:])
+        labels = relabel.label_replace(block.labels, target, template, source, pattern)
         return Block(labels=labels, v=block.v, ok=block.ok).distinct()
 
-    def _histogram(self, name: str, args: tuple[Expr, ...]) -> Block:
-        limits = [self.scalar(arg) for arg in args[:-1]]
-        block = self.vector(args[-1])
-        if name == "histogram_quantile":
-            self._check_quantile(limits[0])
-            result, repaired = histogram.quantile(limits[0], block)
-            for metric in repaired:
-                self.remarks.infos[
-                    "PromQL info: input to histogram_quantile needed to be fixed for monotonicity "
-                    f'(see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name "{metric}"'
-                ] = None
-            return result.distinct()
-        return histogram.fraction(limits[0], limits[1], block).distinct()
-
-    def _limited(self, name: str, args: tuple[Expr, ...]) -> Block:
+    def _label_join(self, args: tuple[Expr, ...]) -> Block:
         block = self.vector(args[0])
-        limits = [self.scalar(arg) for arg in args[1:]]
-        match name:
-            case "round":
-                v = functions.rounded(block.v, limits[0] if limits else np.ones(len(self.times)))
-            case "clamp":
-                v = functions.clamped(block.v, limits[0], limits[1])
-                possible = ~(limits[1] < limits[0])
-                block = Block(labels=block.labels, v=v, ok=block.ok & possible)
-                return block.compact().unnamed()
-            case "clamp_min":
-                v = np.maximum(limits[0], block.v)
-            case "clamp_max":
-                v = np.minimum(limits[0], block.v)
-            case _:
-                raise EvaluationError(f"{name}() is not supported")
-        return block.like(v).unnamed()
+        target, separator, *sources = (_text(arg) for arg in args[1:])
+        labels = relabel.label_join(block.labels, target, separator, sources)
+        return Block(labels=labels, v=block.v, ok=block.ok).distinct()
+
+    def _histogram_quantile(self, args: tuple[Expr, ...]) -> Block:
+        q, block = self.scalar(args[0]), self.vector(args[1])
+        self._check_quantile(q)
+        return histogram.quantile(q, block, self.remarks)
+
+    def _histogram_fraction(self, args: tuple[Expr, ...]) -> Block:
+        low, high, block = self.scalar(args[0]), self.scalar(args[1]), self.vector(args[2])
+        return histogram.fraction(low, high, block, self.remarks)
+
+    def _round(self, args: tuple[Expr, ...]) -> Block:
+        block = self.vector(args[0])
+        nearest = self.scalar(args[1]) if len(args) > 1 else np.ones(len(self.times))
+        return _renamed(block.like(functions.rounded(block.v, nearest)))
+
+    def _clamp(self, args: tuple[Expr, ...]) -> Block:
+        block, low, high = self.vector(args[0]), self.scalar(args[1]), self.scalar(args[2])
+        v = functions.clamped(block.v, low, high)
+        return _renamed(Block(labels=block.labels, v=v, ok=block.ok & ~(high < low)).compact())
+
+    def _clamp_min(self, args: tuple[Expr, ...]) -> Block:
+        block = self.vector(args[0])
+        return _renamed(block.like(np.maximum(self.scalar(args[1]), block.v)))
+
+    def _clamp_max(self, args: tuple[Expr, ...]) -> Block:
+        block = self.vector(args[0])
+        return _renamed(block.like(np.minimum(self.scalar(args[1]), block.v)))
+
+
+_CALLS: Final[dict[str, Callable[[Evaluation, tuple[Expr, ...]], Block]]] = {
+    "absent": Evaluation._absent,
+    "clamp": Evaluation._clamp,
+    "clamp_max": Evaluation._clamp_max,
+    "clamp_min": Evaluation._clamp_min,
+    "histogram_fraction": Evaluation._histogram_fraction,
+    "histogram_quantile": Evaluation._histogram_quantile,
+    "label_join": Evaluation._label_join,
+    "label_replace": Evaluation._label_replace,
+    "round": Evaluation._round,
+    "sort": Evaluation._sort,
+    "sort_desc": Evaluation._sort_desc,
+    "timestamp": Evaluation._timestamp,
+    "vector": Evaluation._vector,
+}
+
+
+def _unlabelled(v: Floats) -> Block:
+    return Block(labels=(Labels(),), v=v[None, :], ok=np.ones((1, len(v)), dtype=bool))
+
+
+def _renamed(block: Block) -> Block:
+    """Drop the names; series that then agree become one if they never meet."""
+    return operators.merged((block.unnamed(),))
 
 
 def _text(expr: Expr) -> str:
@@ -342,7 +346,7 @@ def _only_element(block: Block) -> Floats:
     return np.where(count == 1, total, np.nan)
 
 
-def _absent(arg: Expr, there: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Block:
+def _absent(arg: Expr, there: Flags) -> Block:
     labels = relabel.absent_labels(arg)
     return Block(labels=(labels,), v=np.ones((1, len(there))), ok=~there[None, :]).compact()
 

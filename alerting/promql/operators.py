@@ -51,10 +51,10 @@ def vector_scalar(op: str, vector: Block, scalar: Floats, *, swapped: bool, retu
     """Apply an operator to a vector and a scalar; `swapped` means that the scalar stands on the left."""
     lhs, rhs = (scalar, vector.v) if swapped else (vector.v, scalar)
     if op not in COMPARISONS:
-        return vector.like(_ARITHMETIC[op](lhs, rhs)).unnamed()
+        return merged((vector.like(_ARITHMETIC[op](lhs, rhs)).unnamed(),))
     holds = _COMPARE[op](lhs, rhs)
     if return_bool:
-        return vector.like(holds.astype(np.float64)).unnamed()
+        return merged((vector.like(holds.astype(np.float64)).unnamed(),))
     return Block(labels=vector.labels, v=vector.v, ok=vector.ok & holds).compact()
 
 
