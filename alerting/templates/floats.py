@@ -66,9 +66,8 @@ def _binary(value: float) -> str:
 def _hexadecimal(value: float, precision: int | None) -> str:
     sign = "-" if math.copysign(1.0, value) < 0 else ""
     mantissa, exponent = math.frexp(abs(value))
-    whole = int(
-        math.ldexp(mantissa, _MANTISSA_BITS + 1)
-    )  # 53 bits: one before the point, 13 hex digits after
+    # 53 bits: one before the point, 13 hexadecimal digits after it.
+    whole = int(math.ldexp(mantissa, _MANTISSA_BITS + 1))
     power = exponent - 1 if value else 0
     if precision is not None and precision < 13:
         whole, power = _rounded(whole, power, 4 * (13 - precision))
@@ -97,11 +96,11 @@ _PARTS = re.compile(r"(?P<head>[^eEpP]*)(?P<tail>.*)", re.DOTALL)
 
 
 def with_point(text: str, *, digits: int) -> str:
-    """Give a number its decimal point and as many significant digits, as the ``#`` flag asks."""
+    """Give a number without a sign its decimal point and as many significant digits, as the ``#`` flag asks."""
     found = _PARTS.fullmatch(text)
     assert found is not None  # the pattern takes any text
     head, tail = found["head"], found["tail"]
-    significant = len(head.lstrip("+-").replace(".", "").lstrip("0")) or (head.lstrip("+-") in ("0",))
+    significant = 1 if head == "0" else len(head.replace(".", "").lstrip("0"))
     if "." not in head:
         head += "."
     return head + "0" * max(0, digits - significant) + tail

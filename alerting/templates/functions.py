@@ -85,7 +85,8 @@ def _described(call: Callable[..., object]) -> Function:
 
 def _checked_class(hint: Any) -> type:
     if hint in (str, int, float, bool) or (isinstance(hint, type) and hasattr(hint, "go_type")):
-        return hint
+        checked: type = hint
+        return checked
     return object
 
 

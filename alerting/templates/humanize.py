@@ -84,13 +84,12 @@ def humanize_duration(value: object) -> str:
     minutes, rest = divmod(int(abs(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
-    if days:
-        return f"{sign}{days}d {hours}h {minutes}m {rest}s"
-    if hours:
-        return f"{sign}{hours}h {minutes}m {rest}s"
-    if minutes:
-        return f"{sign}{minutes}m {rest}s"
-    return f"{sign}{_four(abs(seconds))}s"
+    parts = [f"{days}d", f"{hours}h", f"{minutes}m", f"{rest}s"]
+    while parts and parts[0].startswith("0"):
+        del parts[0]
+    if len(parts) < 2:  # below a minute
+        return f"{sign}{_four(abs(seconds))}s"
+    return sign + " ".join(parts)
 
 
 def humanize_percentage(value: object) -> str:

@@ -9,7 +9,7 @@ Source: https://pkg.go.dev/text/template#hdr-Actions
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -104,7 +104,7 @@ def tokenize(text: str) -> Iterator[Token]:
                 pos = _comment(text, inside)
                 continue
             yield Token(Kind.LEFT, "{{", left)
-            pos = yield from _action(text, inside)
+            pos = yield from _action(text, left, inside)
         except _LexError as error:
             message, place = error.args
             yield Token(Kind.ERROR, message, place)
@@ -134,10 +134,12 @@ def _comment(text: str, start: int) -> int:
     return after
 
 
-def _action(text: str, pos: int) -> Iterator[Token]:
+def _action(text: str, left: int, pos: int) -> Generator[Token, None, int]:
     """Yield the tokens up to and including the right delimiter; return where the text goes on."""
     depth = 0
     while not (after := _closing(text, pos)):
+        if pos >= len(text):
+            raise _LexError("unclosed action", left)
         token = _token(text, pos)
         depth += (token.kind is Kind.OPEN) - (token.kind is Kind.CLOSE)
         if depth < 0:
@@ -151,23 +153,10 @@ def _action(text: str, pos: int) -> Iterator[Token]:
 
 
 def _token(text: str, pos: int) -> Token:
-    if pos >= len(text):
-        raise _LexError("unclosed action", pos)
     first = text[pos]
-    if first in SPACES:
-        return _space(text, pos)
-    if first in _SIGNS:
-        return Token(_SIGNS[first], first, pos)
-    if first == ":":
-        if not text.startswith(":=", pos):
-            raise _LexError("expected :=", pos)
-        return Token(Kind.DECLARE, ":=", pos)
-    if first in "\"'`":
-        return _quoted(text, pos, first)
-    if first in "+-" or _is_digit(first) or (first == "." and _is_digit(text[pos + 1 : pos + 2])):
-        return _number(text, pos)
-    if first in ".$":
-        return _dotted(text, pos, first)
+    for belongs, scan in _SCANNERS:
+        if first in belongs:
+            return scan(text, pos)
     if is_word_character(first):
         return _name(text, pos)
     if " " < first <= "~":
@@ -183,7 +172,16 @@ def _space(text: str, pos: int) -> Token:
     return Token(Kind.SPACE, text[pos:end], pos)
 
 
-def _quoted(text: str, pos: int, quote: str) -> Token:
+def _sign(text: str, pos: int) -> Token:
+    if text.startswith(":=", pos):
+        return Token(Kind.DECLARE, ":=", pos)
+    if text[pos] == ":":
+        raise _LexError("expected :=", pos)
+    return Token(_SIGNS[text[pos]], text[pos], pos)
+
+
+def _quoted(text: str, pos: int) -> Token:
+    quote = text[pos]
     if quote == "`":
         end = text.find("`", pos + 1)
         if end < 0:
@@ -207,8 +205,11 @@ def _number(text: str, pos: int) -> Token:
     return Token(Kind.NUMBER, number, pos)
 
 
-def _dotted(text: str, pos: int, first: str) -> Token:
-    """Scan ``.``, ``.Field``, ``$`` or ``$name``."""
+def _dotted(text: str, pos: int) -> Token:
+    """Scan ``.``, ``.5``, ``.Field``, ``$`` or ``$name``."""
+    first = text[pos]
+    if first == "." and "0" <= text[pos + 1 : pos + 2] <= "9":
+        return _number(text, pos)
     bare = Kind.DOT if first == "." else Kind.VARIABLE
     if _at_end_of_word(text, pos + 1):
         return Token(bare, first, pos)
@@ -245,10 +246,15 @@ def is_word_character(character: str) -> bool:
     return character == "_" or character.isalpha() or character.isdecimal()
 
 
-def _is_digit(character: str) -> bool:
-    return "0" <= character <= "9"
-
-
 def _code_point(character: str) -> str:
     code = f"U+{ord(character):04X}"
     return f"{code} '{character}'" if character.isprintable() else code
+
+
+_SCANNERS: Final[tuple[tuple[str, Callable[[str, int], Token]], ...]] = (
+    (SPACES, _space),
+    ("|=():", _sign),
+    ("\"'`", _quoted),
+    ("+-0123456789", _number),
+    (".$", _dotted),
+)

@@ -1,7 +1,7 @@
-"""Go's constants, read as the Go compiler reads them: numbers, characters and strings.
+r"""Go's constants, read as the Go compiler reads them: numbers, characters and strings.
 
 A Go string is bytes. Here it is a ``str`` in which a byte that is not UTF-8 stands as a surrogate escape, so that
-``"\\xff"``, ``index`` and ``slice`` mean the same as in Go; see :func:`as_bytes`.
+``"\xff"``, ``index`` and ``slice`` mean the same as in Go; see :func:`as_bytes`.
 
 Source: https://go.dev/ref/spec#Lexical_elements
 """
@@ -165,17 +165,12 @@ def quote(text: str, *, sign: str = '"', ascii_only: bool = False) -> str:
 
 def _quoted_rune(character: str, sign: str, *, ascii_only: bool) -> str:
     code = ord(character)
-    if character == sign:
-        return "\\" + sign
-    if code in _NAMED:
-        return _NAMED[code]
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    if code < 0x80 or not ascii_only:
-        if character.isprintable():
-            return character
-    if code < 0x20 or code == 0x7F:
-        return f"\\x{code:02x}"
+    if character == sign or code in _NAMED:
+        return _NAMED.get(code, "\\" + sign)
+    if character.isprintable() and (code < 0x80 or not ascii_only):
+        return character
+    if code < 0x20 or code == 0x7F or 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code & 0xFF:02x}"
     if 0xD800 <= code <= 0xDFFF:
         return "\\ufffd"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -36,6 +36,7 @@ _LAYOUT: Final = re.compile(
     r"|-07:00:00|-07:00|-070000|-0700|-07|Z07:00:00|Z07:00|Z070000|Z0700|Z07"
     r"|[.,]0+(?![0-9])|[.,]9+(?![0-9])"
 )
+_SECONDS: Final = (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1000), ("ns", 1))
 _NANOSECONDS: Final = (("h", 3_600_000_000_000), ("m", 60_000_000_000))
 
 
@@ -180,9 +181,7 @@ def format_duration(nanoseconds: int) -> str:
     sign, rest = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)
     if rest == 0:
         return "0s"
-    for unit, size in (("s", 1_000_000_000), ("ms", 1_000_000), ("µs", 1000), ("ns", 1)):
-        if rest >= size:
-            break
+    unit, size = next((unit, size) for unit, size in _SECONDS if rest >= size)
     if unit != "s":
         return f"{sign}{_decimal(rest, size)}{unit}"
     text = sign

@@ -1,12 +1,14 @@
-"""The functions every Go template has; ``and`` and ``or`` are the interpreter's, for they may not look at all
-their arguments.
+"""The functions every Go template has.
+
+Only their shape is here for ``and`` and ``or``: they may not look at all their arguments, so the interpreter
+evaluates them itself.
 
 Source: https://pkg.go.dev/text/template#hdr-Functions
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote_plus
 
@@ -240,29 +242,27 @@ def _operator(*_: object) -> object:
     raise AssertionError("and/or are evaluated by the interpreter")
 
 
+_CALLS: Final[Mapping[str, Callable[..., object]]] = {
+    "call": _call,
+    "eq": _eq,
+    "ge": _ge,
+    "gt": _gt,
+    "html": _html,
+    "index": _index,
+    "js": _js,
+    "le": _le,
+    "len": _len,
+    "lt": _lt,
+    "ne": _ne,
+    "not": _not,
+    "print": _print,
+    "printf": _printf,
+    "println": _println,
+    "slice": _slice,
+    "urlquery": _urlquery,
+}
 PREDECLARED: Final[Mapping[str, Function]] = {
     "and": Function(_operator, (object, object), variadic=True),
     "or": Function(_operator, (object, object), variadic=True),
-    **{
-        name: describe(function)
-        for name, function in {
-            "call": _call,
-            "eq": _eq,
-            "ge": _ge,
-            "gt": _gt,
-            "html": _html,
-            "index": _index,
-            "js": _js,
-            "le": _le,
-            "len": _len,
-            "lt": _lt,
-            "ne": _ne,
-            "not": _not,
-            "print": _print,
-            "printf": _printf,
-            "println": _println,
-            "slice": _slice,
-            "urlquery": _urlquery,
-        }.items()
-    },
+    **{name: describe(function) for name, function in _CALLS.items()},
 }

@@ -8,21 +8,16 @@ Source: https://prometheus.io/docs/prometheus/latest/configuration/template_refe
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar, Final
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import urlsplit
 
-import re2
-
-from alerting.templates import humanize, literals
+from alerting.templates import humanize, strings
 from alerting.templates.functions import Function, FunctionError, Runtime, describe
-from alerting.templates.lexer import is_word_character
 from alerting.templates.template import Template
 from alerting.templates.values import StringMap, Struct
-from vakhta import durations
 
 _PRELUDE: Final = (
     "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}"
@@ -174,195 +169,33 @@ def _tmpl(runtime: Runtime, name: str, data: object) -> str:
     return runtime.invoke(name, data)
 
 
-# Strings.
-
-
-def _title(text: str) -> str:
-    out = []
-    before = " "
-    for character in text:
-        starts_word = not is_word_character(before) and (before < "\x80" or before.isspace())
-        out.append(_single(character.title(), character) if starts_word else character)
-        before = character
-    return "".join(out)
-
-
-def _to_upper(text: str) -> str:
-    if text.isascii():
-        return text.upper()
-    return "".join(_single(character.upper(), character) for character in text)
-
-
-def _to_lower(text: str) -> str:
-    if text.isascii():
-        return text.lower()
-    return "".join(character.lower()[:1] for character in text)
-
-
-def _single(mapped: str, character: str) -> str:
-    """Map one character to one, as Go does: ß stays ß."""
-    return mapped if len(mapped) == 1 else character
-
-
-def _match(pattern: str, text: str) -> bool:
-    return _compiled(pattern).search(literals.clean(text)) is not None
-
-
-def _re_replace_all(runtime: Runtime, pattern: str, replacement: str, text: str) -> str:
-    regex, source = _compiled(pattern), literals.clean(text)
-    pieces = _replacement_pieces(replacement, regex.groupindex)
-    out: list[str] = []
-    end = 0
-    for found in regex.finditer(source):
-        out.append(source[end : found.start()])
-        if found.end() > end or found.start() == 0:  # Go: no empty match right behind another match
-            new = "".join(p if isinstance(p, str) else _group(found, p, regex.groups) for p in pieces)
-            runtime.budget.charge(new)
-            out.append(new)
-        end = found.end()
-    out.append(source[end:])
-    return "".join(out)
-
-
-def _group(found: re2._Match[str], number: int, groups: int) -> str:
-    return (found.group(number) or "") if number <= groups else ""
-
-
-def _replacement_pieces(template: str, names: Mapping[str, int]) -> list[str | int]:
-    """Cut a replacement into text and group numbers: ``$1``, ``${1}``, ``$name``, and ``$$`` for the sign."""
-    pieces: list[str | int] = []
-    rest = template
-    while True:
-        text, sign, rest = rest.partition("$")
-        pieces.append(text)
-        if not sign:
-            return pieces
-        if rest.startswith("$"):
-            pieces.append("$")
-            rest = rest[1:]
-            continue
-        name, after = _group_name(rest)
-        if not name:
-            pieces.append("$")
-            continue
-        rest = after
-        number = int(name) if name.isascii() and name.isdigit() and len(name) < 9 else names.get(name)
-        if number is not None:
-            pieces.append(number)
-
-
-def _group_name(text: str) -> tuple[str, str]:
-    """Return the name that stands right behind a ``$``, empty if none does, and what follows it."""
-    braced = text.startswith("{")
-    start = end = int(braced)
-    while end < len(text) and is_word_character(text[end]):
-        end += 1
-    if braced and text[end : end + 1] != "}":
-        return "", text
-    return text[start:end], text[end + braced :]
-
-
-def _compiled(pattern: str) -> re2._Regexp[str]:
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return re2.compile(literals.clean(pattern), options)
-    except re2.error as error:
-        reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        raise FunctionError(f"error parsing regexp: {reason}") from None
-
-
-# Addresses.
-
-
-def _strip_port(address: str) -> str:
-    host_port = _split_host_port(address)
-    return host_port[0] if host_port else address
-
-
-def _strip_domain(address: str) -> str:
-    host, port = _split_host_port(address) or (address, "")
-    if "%" not in host:
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            pass
-        else:
-            return address
-    host = host.split(".", 1)[0]
-    if not port:
-        return host
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _split_host_port(address: str) -> tuple[str, str] | None:
-    """Split ``host:port`` or ``[host]:port``; None if the address is neither."""
-    host, colon, port = address.rpartition(":")
-    if not colon:
-        return None
-    if host.startswith("["):
-        if not host.endswith("]"):
-            return None
-        host = host[1:-1]
-    elif ":" in host:
-        return None
-    if set("[]") & set(host + port):
-        return None
-    return host, port
-
-
-# Links and time.
-
-
-def _graph_link(expression: str) -> str:
-    return f"/graph?g0.expr={_url_query_escape(expression)}&g0.tab=0"
-
-
-def _table_link(expression: str) -> str:
-    return f"/graph?g0.expr={_url_query_escape(expression)}&g0.tab=1"
-
-
-def _url_query_escape(text: str) -> str:
-    return quote_plus(literals.as_bytes(text))
-
-
-def _parse_duration(text: str) -> float:
-    return durations.parse(text).total_seconds()
-
-
-def _safe_html(text: str) -> str:
-    return text
-
-
-_FUNCTIONS: Final[Mapping[str, Function]] = {
-    name: describe(function)
-    for name, function in {
-        "args": _args,
-        "first": _first,
-        "graphLink": _graph_link,
-        "humanize": humanize.humanize,
-        "humanize1024": humanize.humanize1024,
-        "humanizeDuration": humanize.humanize_duration,
-        "humanizePercentage": humanize.humanize_percentage,
-        "humanizeTimestamp": humanize.humanize_timestamp,
-        "label": _label,
-        "match": _match,
-        "parseDuration": _parse_duration,
-        "reReplaceAll": _re_replace_all,
-        "safeHtml": _safe_html,
-        "sortByLabel": _sort_by_label,
-        "stripDomain": _strip_domain,
-        "stripPort": _strip_port,
-        "strvalue": _strvalue,
-        "tableLink": _table_link,
-        "title": _title,
-        "tmpl": _tmpl,
-        "toDuration": humanize.to_duration,
-        "toLower": _to_lower,
-        "toTime": humanize.to_time,
-        "toUpper": _to_upper,
-        "urlQueryEscape": _url_query_escape,
-        "value": _value,
-    }.items()
+_CALLS: Final[Mapping[str, Callable[..., object]]] = {
+    "args": _args,
+    "first": _first,
+    "graphLink": strings.graph_link,
+    "humanize": humanize.humanize,
+    "humanize1024": humanize.humanize1024,
+    "humanizeDuration": humanize.humanize_duration,
+    "humanizePercentage": humanize.humanize_percentage,
+    "humanizeTimestamp": humanize.humanize_timestamp,
+    "label": _label,
+    "match": strings.match,
+    "parseDuration": strings.parse_duration,
+    "reReplaceAll": strings.re_replace_all,
+    "safeHtml": strings.safe_html,
+    "sortByLabel": _sort_by_label,
+    "stripDomain": strings.strip_domain,
+    "stripPort": strings.strip_port,
+    "strvalue": _strvalue,
+    "tableLink": strings.table_link,
+    "title": strings.title,
+    "tmpl": _tmpl,
+    "toDuration": humanize.to_duration,
+    "toLower": strings.to_lower,
+    "toTime": humanize.to_time,
+    "toUpper": strings.to_upper,
+    "urlQueryEscape": strings.url_query_escape,
+    "value": _value,
 }
+_FUNCTIONS: Final[Mapping[str, Function]] = {name: describe(function) for name, function in _CALLS.items()}
 _NAMES: Final = frozenset({*_FUNCTIONS, "query", "now", "externalURL", "pathPrefix"})

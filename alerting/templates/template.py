@@ -8,8 +8,9 @@ from typing import Final, Self
 
 from alerting.templates.interpreter import Interpreter
 from alerting.templates.limits import Limits
-from alerting.templates.parser import Definition, Source, parse
+from alerting.templates.parser import parse
 from alerting.templates.predeclared import PREDECLARED
+from alerting.templates.source import Definition, Source
 
 _DEFAULT_LIMITS: Final = Limits()
 
