@@ -68,10 +68,13 @@ def make_run_serves_and_ends() -> str:
             "no docker" in log.read_text().lower(),
             f"the console does not say that there is no Docker:\n{_end(log)}",
         )
-    finally:
         pressed = time.monotonic()
         os.killpg(process.pid, signal.SIGINT)
         ended = _ends_within(process, 30)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     took = time.monotonic() - pressed
     _expect(ended and took < 5, f"Ctrl-C took {took:.1f} s:\n{_end(log)}")
     for port in PORTS:
@@ -164,7 +167,6 @@ def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
         return False
     return True
 
