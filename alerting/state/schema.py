@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from alerting.state.migration import Migration
+from alerting.state.tables_dispatch import DISPATCH
 from alerting.state.tables_outbox import OUTBOX
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (OUTBOX,)
+MIGRATIONS: Final[tuple[Migration, ...]] = (OUTBOX, DISPATCH)
