@@ -23,6 +23,7 @@ run: $(VENV)/.runtime  ## both processes on this machine, for any user; Ctrl-C e
 	@exec $(PY) -m vakhta.stack
 
 dev: $(VENV)/.dev      ## the virtual environment with all tools
+	@:
 
 test: root      ## everything, against real components; as root
 	@trap scripts/give_back.sh EXIT; $(MAKE) stages
