@@ -28,13 +28,12 @@ def grouped(
     return index, [labelsets.key_labels(key, names, only=not without) for key in keys]
 
 
-def aggregate(op: str, block: Block, names: tuple[str, ...], *, without: bool, param: Floats | None) -> Block:
-    """Aggregate a vector at every step; `param` is quantile's argument."""
+def aggregate(op: str, block: Block, names: tuple[str, ...], *, without: bool) -> Block:
+    """Aggregate a vector at every step, by an operator without a parameter."""
     index, labels = grouped(block.labels, names, without=without)
     shape = (len(labels), block.v.shape[1])
     present = np.zeros(shape, dtype=np.int64)
     np.add.at(present, index, block.ok)
-    ok = present > 0
     if op == "count":
         v = present.astype(np.float64)
     elif op == "group":
@@ -45,11 +44,28 @@ def aggregate(op: str, block: Block, names: tuple[str, ...], *, without: bool, p
         ufunc = np.fmin if op == "min" else np.fmax
         ufunc.at(v, index, np.where(block.ok, block.v, np.nan))
     else:
-        v = _each(op, block, index, shape, param)
+        v = _each_group(block, index, shape, lambda _, values: _STATISTICS[op](values))
+    return Block(labels=labels, v=v, ok=present > 0).compact()
+
+
+def quantile(q: Floats, block: Block, names: tuple[str, ...], *, without: bool) -> Block:
+    """Compute a quantile of each group at every step."""
+    index, labels = grouped(block.labels, names, without=without)
+    v = _each_group(
+        block,
+        index,
+        (len(labels), block.v.shape[1]),
+        lambda step, values: kahan.quantile(float(q[step]), values),
+    )
+    ok = np.zeros(v.shape, dtype=bool)
+    np.logical_or.at(ok, index, block.ok)
     return Block(labels=labels, v=v, ok=ok).compact()
 
 
-def _each(op: str, block: Block, index: Indices, shape: tuple[int, int], param: Floats | None) -> Floats:
+def _each_group(
+    block: Block, index: Indices, shape: tuple[int, int], of: Callable[[int, list[float]], float]
+) -> Floats:
+    """Apply a plain function to the values of each group at each step, in the order of the series."""
     out = np.zeros(shape)
     order = np.argsort(index, kind="stable")
     bounds = [*np.flatnonzero(np.diff(index[order], prepend=-1)).tolist(), len(order)]
@@ -62,13 +78,8 @@ def _each(op: str, block: Block, index: Indices, shape: tuple[int, int], param: 
             values = column[part]
             if not complete:
                 values = [value for value, there in zip(values, exists[part].tolist(), strict=True) if there]
-            if not values:
-                continue
-            if op == "quantile":
-                assert param is not None
-                out[group, step] = kahan.quantile(float(param[step]), values)
-            else:
-                out[group, step] = _STATISTICS[op](values)
+            if values:
+                out[group, step] = of(step, values)
     return out
 
 

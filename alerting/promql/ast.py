@@ -110,13 +110,14 @@ class Matching:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binary:
-    """A binary operation; `matching` is set between two vectors only."""
+    """A binary operation; `matching` is set between two vectors only, and `type` is the result's."""
 
     op: str
     lhs: Expr
     rhs: Expr
     matching: Matching | None
     return_bool: bool
+    type: ValueType
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +161,25 @@ def children(expr: Expr) -> tuple[Expr, ...]:
 
 
 def walk(expr: Expr) -> Iterator[Expr]:
-    """Yield an expression and everything inside it, depth first."""
-    yield expr
-    for child in children(expr):
-        yield from walk(child)
+    """Yield an expression and everything inside it, in the order written.
+
+    This and the engine do not recurse into left operands: a chain of hundreds of operators leans to the left.
+    """
+    waiting = [expr]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(reversed(children(node)))
+
+
+def spine(expr: Binary) -> tuple[Expr, list[Binary]]:
+    """Return the leftmost operand of a chain of operators, and the operations in the order they apply."""
+    operations = []
+    node: Expr = expr
+    while isinstance(node, Binary):
+        operations.append(node)
+        node = node.lhs
+    return node, operations[::-1]
 
 
 def unwrap(expr: Expr) -> Expr:
@@ -175,19 +191,42 @@ def unwrap(expr: Expr) -> Expr:
 
 def value_type(expr: Expr) -> ValueType:
     """Return the type an expression evaluates to."""
+    while isinstance(expr, Paren | Negation):
+        expr = expr.expr
     match expr:
         case Number():
-            return ValueType.SCALAR
+            found = ValueType.SCALAR
         case Text():
-            return ValueType.STRING
+            found = ValueType.STRING
         case MatrixSelector() | Subquery():
-            return ValueType.MATRIX
-        case Call():
-            return ValueType.SCALAR if expr.func in SCALAR_FUNCTIONS else ValueType.VECTOR
-        case Negation() | Paren():
-            return value_type(expr.expr)
+            found = ValueType.MATRIX
+        case Call(func=name):
+            found = ValueType.SCALAR if name in SCALAR_FUNCTIONS else ValueType.VECTOR
         case Binary():
-            both = {value_type(expr.lhs), value_type(expr.rhs)}
-            return ValueType.SCALAR if both == {ValueType.SCALAR} else ValueType.VECTOR
+            found = expr.type
         case _:
-            return ValueType.VECTOR
+            found = ValueType.VECTOR
+    return found
+
+
+def step_invariant(expr: Expr) -> bool:
+    """Tell whether an expression has the same value at every step because ``@`` fixes all it selects."""
+    match expr:
+        case VectorSelector() | Subquery():
+            return expr.at is not None
+        case Call(func=name) if name in _MOVING:
+            return False
+        case Aggregate():
+            return step_invariant(expr.expr)
+        case Binary():
+            first, operations = spine(expr)
+            return step_invariant(first) and all(step_invariant(one.rhs) for one in operations)
+        case _:
+            return all(step_invariant(child) for child in children(expr))
+
+
+_MOVING = frozenset(
+    {"time", "timestamp", "predict_linear", "minute", "hour", "month", "year"}
+    | {"days_in_month", "day_of_month", "day_of_week", "day_of_year"}
+)
+"""Functions whose value depends on the evaluation time itself."""

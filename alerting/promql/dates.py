@@ -55,8 +55,21 @@ _PARTS: Final[dict[str, Callable[[Seconds], Floats]]] = {
 NAMES: Final = frozenset(_PARTS)
 
 
+_BEYOND: Final = {
+    "day_of_month": 4.0,
+    "day_of_week": 0.0,
+    "day_of_year": 339.0,
+    "days_in_month": 31.0,
+    "hour": 15.0,
+    "minute": 30.0,
+    "month": 12.0,
+    "year": 292277026596.0,
+}
+"""What Prometheus says of a time that no 64-bit count of seconds holds, NaN included: the lowest count wraps around."""
+
+
 def date_part(name: str, v: Floats) -> Floats:
     """Return that part of each time; fractions of a second are cut towards zero."""
-    limit = float(2**55)  # far outside any calendar, inside int64
-    seconds = np.nan_to_num(np.clip(np.trunc(v), -limit, limit)).astype(np.int64).astype("datetime64[s]")
-    return _PARTS[name](seconds)
+    held = np.abs(v) < 2.0**63
+    seconds = np.where(held, np.trunc(v), 0.0).astype(np.int64).astype("datetime64[s]")
+    return np.where(held, _PARTS[name](seconds), _BEYOND[name])

@@ -37,12 +37,12 @@ class Engine:
     """Evaluates queries; one engine serves any number of them.
 
     `lookback` is how old a sample may be to stand for its series; `default_step` is the step of a subquery that names
-    none; a query that would touch more than `max_samples` samples at once fails.
+    none. `max_samples` limits the series times the steps of any one part of a query: memory, at some 50 bytes each.
     """
 
     lookback: timedelta = DEFAULT_LOOKBACK
     default_step: timedelta = timedelta(minutes=1)
-    max_samples: int = 50_000_000
+    max_samples: int = 5_000_000
 
     def instant(self, query: Query, storage: Storage, at_ms: int) -> Result:
         """Evaluate at one time; a vector keeps the order of topk and sort, otherwise the order is arbitrary.
@@ -91,6 +91,8 @@ def _explained(query: Query, run: Evaluation, compute: Callable[[], Value]) -> R
     except EvaluationError as exc:
         exc.text = query.text
         raise
+    except RecursionError as exc:
+        raise EvaluationError("nested too deep to evaluate", text=query.text) from exc
     return Result(value, tuple(run.remarks.warnings), tuple(run.remarks.infos))
 
 

@@ -58,6 +58,18 @@ def rounded(v: Floats, nearest: Floats) -> Floats:
     return np.floor(v * inverse + 0.5) / inverse
 
 
+def smaller(a: Floats, b: Floats) -> Floats:
+    """Return the smaller number: -Inf before NaN before the others, and -0 before 0."""
+    least = np.where((a == 0) & (b == 0), -(-a + -b), np.minimum(a, b))
+    return np.where(np.isneginf(a) | np.isneginf(b), -np.inf, least)
+
+
+def larger(a: Floats, b: Floats) -> Floats:
+    """Return the larger number: +Inf before NaN before the others, and 0 before -0."""
+    most = np.where((a == 0) & (b == 0), a + b, np.maximum(a, b))
+    return np.where(np.isposinf(a) | np.isposinf(b), np.inf, most)
+
+
 def clamped(v: Floats, low: Floats, high: Floats) -> Floats:
     """Limit values to a range, which must not be empty."""
-    return np.maximum(low, np.minimum(high, v))
+    return larger(low, smaller(high, v))

@@ -54,33 +54,28 @@ def guard(text: str) -> str:
 
 
 def _scan(text: str) -> str:
-    depth = operators = signs = 0
     out: list[str] = []
+    depth = operators = signs = 0
     for token in _TOKEN.finditer(text):
         kind, piece = token.lastgroup, token.group()
-        if kind == "space":
-            out.append(piece)
-            continue
-        signs = signs + 1 if kind == "sign" else 0
-        if kind == "open":
-            depth += 1
-        elif kind == "close":
-            depth = max(0, depth - 1)
-        elif kind in ("sign", "operator") or (kind == "word" and piece.lower() in _WORD_OPERATORS):
-            operators += 1
-        elif kind == "raw":
+        if kind == "raw":
             piece = _quoted(piece[1:-1])
         elif kind == "quote":
             raise ParseError(
                 f"the string opened at column {_column(text, token.start())} does not end", text=text
             )
+        out.append(piece)
+        if kind == "space":
+            continue
+        depth += (kind == "open") - (kind == "close")
+        operators += kind in ("sign", "operator") or (kind == "word" and piece.lower() in _WORD_OPERATORS)
+        signs = signs + 1 if kind == "sign" else 0
         if depth > MAX_NESTING:
             raise ParseError(f"nested more than {MAX_NESTING} deep: simplify the expression", text=text)
         if operators > MAX_OPERATORS:
             raise ParseError(f"more than {MAX_OPERATORS} operators: split the rule", text=text)
         if signs > MAX_SIGNS:
             raise ParseError(f"more than {MAX_SIGNS} signs in a row", text=text)
-        out.append(piece)
     return "".join(out)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -19,6 +20,7 @@ from alerting.promql.guard import guard
 DEFAULT_LOOKBACK: Final = timedelta(minutes=5)
 _T = TypeVar("_T")
 _MS: Final = timedelta(milliseconds=1)
+MAX_DEPTH: Final = 250
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -59,14 +61,14 @@ def parse(text: str) -> Query:
     """
     prepared = guard(text)
     try:
-        expr = _expr(promql_parser.parse(prepared))
+        expr = _expr(promql_parser.parse(prepared), 0)
     except ParseError as exc:
         raise ParseError(exc.reason, text=text) from None
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
     except BaseException as exc:  # a Rust panic is a BaseException
         raise ParseError(_reason(exc), text=text) from exc
-    return Query(text, expr, tuple(_selectors(expr, timedelta())))
+    return Query(text, expr, tuple(_selectors(expr)))
 
 
 def _reason(exc: BaseException) -> str:
@@ -75,11 +77,14 @@ def _reason(exc: BaseException) -> str:
     return f"the parser cannot read this expression ({type(exc).__name__})"
 
 
-def _expr(node: Any) -> Expr:
-    return _TRANSLATE[type(node)](node)
+def _expr(node: Any, depth: int) -> Expr:
+    if depth > MAX_DEPTH:
+        raise ParseError(f"more than {MAX_DEPTH} operators, functions and parentheses inside one another")
+    translate: Callable[[Any, int], Expr] = _TRANSLATE[type(node)]
+    return translate(node, depth + 1)
 
 
-def _vector_selector(node: Any) -> ast.VectorSelector:
+def _vector_selector(node: Any, _: int = 0) -> ast.VectorSelector:
     if node.matchers.or_matchers:
         raise ParseError("alternatives ('or') between matchers are not PromQL: use =~ or the or operator")
     matchers = [_matcher(m) for m in node.matchers.matchers]
@@ -118,54 +123,69 @@ def _at(node: Any) -> ast.At:
     return int((moment - _EPOCH) // _MS)
 
 
-def _matrix_selector(node: Any) -> ast.MatrixSelector:
+def _matrix_selector(node: Any, _: int) -> ast.MatrixSelector:
     return ast.MatrixSelector(selector=_vector_selector(node.vector_selector), range=node.range // _MS)
 
 
-def _subquery(node: Any) -> ast.Subquery:
+def _subquery(node: Any, depth: int) -> ast.Subquery:
     step = None if node.step is None else node.step // _MS
     if node.range is None:
         raise ParseError("a subquery needs a range")
     return ast.Subquery(
-        expr=_expr(node.expr), range=node.range // _MS, step=step or None, offset=_offset(node), at=_at(node)
+        expr=_expr(node.expr, depth),
+        range=node.range // _MS,
+        step=step or None,
+        offset=_offset(node),
+        at=_at(node),
     )
 
 
-def _call(node: Any) -> ast.Call:
+def _call(node: Any, depth: int) -> ast.Call:
     name = node.func.name
     if name in NATIVE_ONLY:
         raise ParseError(f"{name}() reads native histograms, which are not supported: use classic buckets")
     if name in EXPERIMENTAL or name not in FUNCTIONS:
         raise ParseError(f"{name}() is an experimental function and not supported")
-    return ast.Call(func=name, args=tuple(_expr(arg) for arg in node.args))
+    return ast.Call(func=name, args=tuple(_expr(arg, depth) for arg in node.args))
 
 
-def _aggregate(node: Any) -> ast.Aggregate:
+def _aggregate(node: Any, depth: int) -> ast.Aggregate:
     op = str(node.op)
     if op not in AGGREGATIONS:
         raise ParseError(f"{op}() is an experimental aggregation and not supported")
     modifier = node.modifier
     return ast.Aggregate(
         op=op,
-        expr=_expr(node.expr),
-        param=None if node.param is None else _expr(node.param),
+        expr=_expr(node.expr, depth),
+        param=None if node.param is None else _expr(node.param, depth),
         labels=() if modifier is None else tuple(modifier.labels),
         without=modifier is not None and modifier.type == promql_parser.AggModifierType.Without,
     )
 
 
-def _binary(node: Any) -> ast.Binary:
+def _binary(node: Any, depth: int) -> Expr:
+    operations = []
+    while isinstance(node, promql_parser.BinaryExpr):
+        operations.append(node)
+        node = node.lhs
+    expr = _expr(node, depth)
+    for operation in reversed(operations):
+        expr = _operation(operation, expr, _expr(operation.rhs, depth))
+    return expr
+
+
+def _operation(node: Any, lhs: Expr, rhs: Expr) -> ast.Binary:
     op, modifier = str(node.op), node.modifier
-    lhs, rhs = _expr(node.lhs), _expr(node.rhs)
-    vectors = value_type(lhs) is ValueType.VECTOR and value_type(rhs) is ValueType.VECTOR
-    if modifier is not None and modifier.matching is not None and not vectors:
+    types = {value_type(lhs), value_type(rhs)}
+    if modifier is not None and modifier.matching is not None and types != {ValueType.VECTOR}:
         raise ParseError("vector matching only allowed between instant vectors")
     return ast.Binary(
         op=op,
         lhs=lhs,
         rhs=rhs,
-        matching=_matching(op, modifier) if vectors else None,
+        matching=_matching(op, modifier) if types == {ValueType.VECTOR} else None,
         return_bool=modifier is not None and bool(modifier.return_bool),
+        type=ValueType.SCALAR if types == {ValueType.SCALAR} else ValueType.VECTOR,
     )
 
 
@@ -202,31 +222,34 @@ _CARDS: Final = (
     (promql_parser.VectorMatchCardinality.ManyToMany, Card.MANY_TO_MANY),
 )
 _TRANSLATE: Final[dict[type, Any]] = {
-    promql_parser.NumberLiteral: lambda node: ast.Number(node.val),
-    promql_parser.StringLiteral: lambda node: ast.Text(node.val),
+    promql_parser.NumberLiteral: lambda node, _: ast.Number(node.val),
+    promql_parser.StringLiteral: lambda node, _: ast.Text(node.val),
     promql_parser.VectorSelector: _vector_selector,
     promql_parser.MatrixSelector: _matrix_selector,
     promql_parser.SubqueryExpr: _subquery,
     promql_parser.Call: _call,
     promql_parser.AggregateExpr: _aggregate,
     promql_parser.BinaryExpr: _binary,
-    promql_parser.UnaryExpr: lambda node: ast.Negation(_expr(node.expr)),
-    promql_parser.ParenExpr: lambda node: ast.Paren(_expr(node.expr)),
+    promql_parser.UnaryExpr: lambda node, depth: ast.Negation(_expr(node.expr, depth)),
+    promql_parser.ParenExpr: lambda node, depth: ast.Paren(_expr(node.expr, depth)),
 }
 
 
-def _selectors(expr: Expr, around: timedelta) -> list[Selector]:
-    match expr:
-        case ast.VectorSelector():
-            return [_selector(expr, around, DEFAULT_LOOKBACK)]
-        case ast.MatrixSelector():
-            return [_selector(expr.selector, around, expr.range * _MS)]
-        case ast.Subquery():
-            if isinstance(expr.at, int) or around == timedelta.max:
-                return _selectors(expr.expr, timedelta.max)
-            return _selectors(expr.expr, _added(around, expr.range + expr.offset))
-        case _:
-            return [found for child in ast.children(expr) for found in _selectors(child, around)]
+def _selectors(expr: Expr) -> Iterator[Selector]:
+    waiting = [(expr, timedelta())]
+    while waiting:
+        node, around = waiting.pop()
+        match node:
+            case ast.VectorSelector():
+                yield _selector(node, around, DEFAULT_LOOKBACK)
+                continue
+            case ast.MatrixSelector():
+                yield _selector(node.selector, around, node.range * _MS)
+                continue
+            case ast.Subquery():
+                fixed = isinstance(node.at, int) or around == timedelta.max
+                around = timedelta.max if fixed else _added(around, node.range + node.offset)
+        waiting.extend((child, around) for child in reversed(ast.children(node)))
 
 
 def _selector(node: ast.VectorSelector, around: timedelta, own: timedelta) -> Selector:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from alerting.promql.numbers import format_g
+from alerting.promql.values import Floats
 
 _COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
 _HISTOGRAM_HELP = "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile"
@@ -20,9 +21,10 @@ class Remarks:
     warnings: dict[str, None] = field(default_factory=dict)
     infos: dict[str, None] = field(default_factory=dict)
 
-    def invalid_quantile(self, q: float) -> None:
+    def invalid_quantiles(self, q: Floats) -> None:
         """A quantile outside 0 to 1 gives an infinity."""
-        self._warn(f"quantile value should be between 0 and 1, got {format_g(q)}")
+        for value in q[~((q >= 0) & (q <= 1))].tolist():
+            self._warn(f"quantile value should be between 0 and 1, got {format_g(value)}")
 
     def bad_bucket(self, metric: str, bound: str) -> None:
         """A series without a numeric upper bound is no bucket of a histogram."""

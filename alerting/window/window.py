@@ -180,21 +180,23 @@ class Window:
         names = [m.value for m in matchers if m.name == METRIC_NAME and m.op is MatchOp.EQUAL]
         tables = [self._tables[name] for name in names[:1] if name in self._tables]
         if not names:
-            tables = list(self._tables.values())
+            tables = [table for _, table in sorted(self._tables.items())]
         state = tuple(number for table in tables for number in (table.serial, table.generation))
         known = self._found.get(matchers)
         if known is not None and known[0] == state:
             return known[1]
         found = []
         for table in tables:
-            rows = [
-                row
+            hits = [
+                (labels, row)
                 for row, labels in enumerate(table.labels)
                 if labels is not None and all(m.matches_labels(labels) for m in matchers)
             ]
-            if rows:
-                labels = [one for row in rows if (one := table.labels[row]) is not None]
-                found.append((table, np.array(rows, dtype=np.int64), labels))
+            if hits:
+                # Sorted, so that sums and ties come out the same whatever order the series appeared in.
+                hits.sort(key=lambda hit: hit[0].pairs)
+                rows = np.array([row for _, row in hits], dtype=np.int64)
+                found.append((table, rows, [labels for labels, _ in hits]))
         if len(self._found) >= _FOUND_LIMIT:
             self._found.clear()
         self._found[matchers] = (state, found)
