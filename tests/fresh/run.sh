@@ -37,7 +37,8 @@ furnish() { # $1: the machine's root
   done
   cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
   if [[ -e $HOME/.config/pip/pip.conf ]]; then cp "$HOME/.config/pip/pip.conf" "$root/etc/pip.conf"; fi
-  grep -hsE '^\s*Acquire::https?::' /etc/apt/apt.conf /etc/apt/apt.conf.d/* >"$root/etc/apt/apt.conf.d/90acquire" || true
+  # how this machine reaches its mirror (proxy, how old its lists may be), as one-line settings
+  grep -hsE '^\s*Acquire::.*;' /etc/apt/apt.conf /etc/apt/apt.conf.d/* >"$root/etc/apt/apt.conf.d/90acquire" || true
   mkdir -p "$root/checkout" "$root/old"
   git archive HEAD | tar -x -C "$root/checkout"
   cp tests/fresh/steps.py "$root/steps.py"
