@@ -20,8 +20,8 @@ GROUP_WRITES: Final = 18  # of Telegram's 20 in any 60 s
 GROUP_WINDOW: Final = 60.0
 RESERVED: Final = 4  # of the 18, for critical messages and answers to the on-call person
 GROUP_SPACING: Final = 1.0
-PRIVATE_BURST: Final = 3
-PRIVATE_RATE: Final = 1.0  # per second
+CHAT_BURST: Final = 3
+CHAT_RATE: Final = 1.0  # per second
 BOT_RATE: Final = 25.0  # per second, of Telegram's 30
 PENALTY: Final = 600.0  # a second 429 within this time halves the chat's rate for as long
 GRACE: Final = 1.0  # Telegram's seconds are rounded: wait one more
@@ -74,19 +74,17 @@ class Limiter:
         """Return the seconds until a write of this priority may start; 0: now."""
         state = self._chat(chat, now)
         waits = [0.0, state.paused_until - now, self._bot_paused_until - now, self._bot.delay(now)]
-        if state.private:
-            waits.append(state.bucket.delay(now, slower=state.slower(now)))
-        else:
+        waits.append(state.bucket.delay(now, slower=state.slower(now)))
+        if not state.private:
             waits.append(self._group_delay(state, priority, now))
         return max(waits)
 
     def spent(self, chat: int, now: float) -> None:
         """Count a write that starts now, whatever becomes of it."""
         state = self._chat(chat, now)
-        if state.private:
-            state.bucket.fill(now, slower=state.slower(now))
-            state.bucket.level -= 1
-        else:
+        state.bucket.fill(now, slower=state.slower(now))
+        state.bucket.level -= 1
+        if not state.private:
             state.writes.append(now)
         self._bot.fill(now)
         self._bot.level -= 1
@@ -110,7 +108,7 @@ class Limiter:
     def _chat(self, chat: int, now: float) -> _Chat:
         state = self._chats.get(chat)
         if state is None:
-            bucket = _Bucket(rate=PRIVATE_RATE, size=PRIVATE_BURST, level=PRIVATE_BURST, at=now)
+            bucket = _Bucket(rate=CHAT_RATE, size=CHAT_BURST, level=CHAT_BURST, at=now)
             state = self._chats[chat] = _Chat(private=chat > 0, bucket=bucket)
         return state
 
@@ -119,9 +117,10 @@ class Limiter:
             state.writes.popleft()
         slower = state.slower(now)
         allowed = int(GROUP_WRITES / slower)
-        if priority > Priority.ONCALL:
+        spacing = 0.0
+        if priority > Priority.ONCALL:  # the urgent may use the burst: a second is what they are measured by
             allowed -= RESERVED
-        spacing = state.writes[-1] + GROUP_SPACING * slower - now if state.writes else 0.0
+            spacing = state.writes[-1] + GROUP_SPACING * slower - now if state.writes else 0.0
         if len(state.writes) < allowed:
             return max(0.0, spacing)
         # The write that has to leave the window before this one may enter it.
