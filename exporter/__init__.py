@@ -1,0 +1,1 @@
+"""The exporter: sees the host, holds no bot token, serves /metrics and /events."""

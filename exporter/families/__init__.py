@@ -1,0 +1,11 @@
+"""Metric families: one row per family, read from an immutable world.
+
+A new metric is a row in one of the tables; docs/interfaces.md lists them all.
+"""
+
+from exporter.families import cadvisor, containers, host
+from exporter.families.model import CollectorStatus, Family, Labels, MetricType, Sample, World
+
+__all__ = ["ALL", "CollectorStatus", "Family", "Labels", "MetricType", "Sample", "World"]
+
+ALL: tuple[Family, ...] = (*containers.FAMILIES, *cadvisor.FAMILIES, *host.FAMILIES)

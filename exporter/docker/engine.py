@@ -1,0 +1,349 @@
+"""The Docker daemon as asynchronous calls; the only module that imports the `docker` package.
+
+The package blocks, so every call runs in a thread of its own: a call that hangs holds up nobody else. The threads are daemon threads, which
+unlike an executor's do not keep the process alive when the daemon is frozen and they are stuck in it. Cancelling a call gives up
+waiting; the thread ends by the client's own timeout.
+
+Foreign exceptions become the ones of `exporter.errors`, each saying what to do.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import docker
+import docker.errors
+import requests.exceptions
+import urllib3.exceptions
+
+from exporter.docker.containers import Facts, facts_from_inspect, facts_from_summary
+from exporter.docker.events import ACTIONS
+from exporter.docker.status import DaemonInfo
+from exporter.errors import (
+    ContainerGoneError,
+    DockerAbsentError,
+    DockerError,
+    DockerForbiddenError,
+    DockerLostError,
+    DockerTimeoutError,
+)
+
+__all__ = ["DEFAULT_HOST", "DockerEngine"]
+
+DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
+_PING_SECONDS: Final = 2.0
+# Connections kept open: eight inspects at a time, and room for lists and pings.
+_POOL_SIZE: Final = 32
+
+_T = TypeVar("_T")
+_RawEvent = Mapping[str, Any]
+
+
+class _Client(docker.APIClient):
+    """The package's client without the environment's proxies, which it would read before anyone could tell it not to."""
+
+    @property
+    def trust_env(self) -> bool:
+        return False
+
+    @trust_env.setter
+    def trust_env(self, value: bool) -> None:  # requests' Session sets it while it is built
+        pass
+
+
+class DockerEngine:
+    """Questions to one daemon.
+
+    Args:
+        host: Its address, as DOCKER_HOST has it.
+        timeout: Seconds that any answer may take, except a ping's.
+    """
+
+    def __init__(self, host: str = DEFAULT_HOST, *, timeout: float = 5.0) -> None:
+        self.host = host
+        self._timeout = timeout
+        self._lock = threading.Lock()
+        self._clients: dict[float, _Client] = {}
+        self._streams: set[_Stream] = set()
+
+    async def ping(self) -> None:
+        """Ask whether the daemon answers, for at most two seconds."""
+        await self._call(lambda: self._client(_PING_SECONDS).ping(), _PING_SECONDS)
+
+    async def info(self) -> DaemonInfo:
+        """Ask what daemon this is."""
+
+        def ask() -> DaemonInfo:
+            client = self._client(self._timeout)
+            info, version = client.info(), client.version()
+            return DaemonInfo(
+                name=info.get("Name", ""),
+                version=version.get("Version", ""),
+                api_version=version.get("ApiVersion", ""),
+                storage_driver=info.get("Driver", ""),
+                cgroup_driver=info.get("CgroupDriver", ""),
+                cgroup_version=info.get("CgroupVersion") or "1",
+                os=info.get("OperatingSystem", ""),
+                kernel=info.get("KernelVersion", ""),
+            )
+
+        return await self._call(ask, self._timeout)
+
+    async def list(self) -> tuple[Facts, ...]:
+        """Ask for all containers, stopped ones too, as far as a list tells."""
+        raw = await self._call(lambda: self._client(self._timeout).containers(all=True), self._timeout)
+        return tuple(facts_from_summary(entry) for entry in raw)
+
+    async def inspect(self, container: str) -> Facts:
+        """Ask for everything about one container.
+
+        Raises:
+            ContainerGoneError: The daemon does not know it.
+        """
+        raw = await self._call(
+            lambda: self._client(self._timeout).inspect_container(container), self._timeout
+        )
+        return facts_from_inspect(raw)
+
+    async def past_events(self, *, since: int, until: int) -> tuple[_RawEvent, ...]:
+        """Ask for the events of a span that is over (nanoseconds); the daemon keeps its newest 256."""
+
+        def ask() -> tuple[_RawEvent, ...]:
+            stream = self._client(self._timeout).events(
+                since=_point(since), until=_point(until), filters=_FILTERS, decode=True
+            )
+            try:
+                return tuple(stream)
+            finally:
+                _cut(stream)
+
+        return await self._call(ask, self._timeout)
+
+    @contextlib.asynccontextmanager
+    async def events(self, *, since: int) -> AsyncIterator[AsyncIterator[_RawEvent]]:
+        """Subscribe to events from a time on (nanoseconds); the block's value yields them until the connection ends.
+
+        Raises:
+            DockerError: The subscription failed (on entering), or the connection ended (while iterating).
+        """
+        stream = _Stream(self._translate)
+        self._streams.add(stream)
+        try:
+            stream.start(
+                lambda: self._client(self._timeout).events(since=_point(since), filters=_FILTERS, decode=True)
+            )
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await stream.opened()
+            except TimeoutError:
+                raise self._timed_out(self._timeout) from None
+            yield stream.items()
+        finally:
+            self._streams.discard(stream)
+            await stream.close()
+
+    async def close(self) -> None:
+        """End event streams and idle connections; calls that hang are left to their threads."""
+        for stream in tuple(self._streams):
+            await stream.close()
+        self._forget_clients()
+
+    def _client(self, timeout: float) -> _Client:
+        """Return a client; called in a thread, because making one asks the daemon for its API version."""
+        with self._lock:
+            client = self._clients.get(timeout)
+        if client is None:
+            client = _Client(base_url=self.host, version="auto", timeout=timeout, max_pool_size=_POOL_SIZE)  # type: ignore[arg-type] # the stubs know whole seconds only
+            with self._lock:
+                client = self._clients.setdefault(timeout, client)
+        return client
+
+    def _forget_clients(self) -> None:
+        """Ask for the API version anew next time: the daemon that comes back may be another."""
+        with self._lock:
+            clients, self._clients = list(self._clients.values()), {}
+        for client in clients:
+            client.close()
+
+    async def _call(self, ask: Callable[[], _T], limit: float) -> _T:
+        try:
+            async with asyncio.timeout(limit):
+                return await _in_thread(ask)
+        except TimeoutError:
+            raise self._timed_out(limit) from None
+        except DockerError:
+            raise
+        except Exception as exc:
+            error = self._translate(exc)
+            if isinstance(error, DockerAbsentError | DockerLostError):
+                self._forget_clients()
+            raise error from exc
+
+    def _timed_out(self, seconds: float) -> DockerTimeoutError:
+        return DockerTimeoutError(
+            f"Docker at {self._place} did not answer within {seconds:g} s; it may be hung: see `journalctl -u docker`"
+        )
+
+    @property
+    def _place(self) -> str:
+        return self.host.removeprefix("unix://")
+
+    def _translate(self, exc: BaseException) -> DockerError:
+        """Say in our words what the package, requests, urllib3 or the system meant."""
+        cause = _cause(exc)
+        if isinstance(cause, docker.errors.APIError):
+            return self._refused(cause)
+        if isinstance(cause, TimeoutError | requests.exceptions.Timeout | urllib3.exceptions.TimeoutError):
+            return self._timed_out(self._timeout)
+        place = self._place
+        match cause:
+            case FileNotFoundError():
+                return DockerAbsentError(
+                    f"Docker is not running or not installed: {place} does not exist; start Docker, or say where it is with "
+                    "docker.host or DOCKER_HOST"
+                )
+            case ConnectionRefusedError():
+                return DockerAbsentError(
+                    f"Docker is not running: nothing listens on {place}; start it, for example with `systemctl start docker`"
+                )
+            case PermissionError():
+                return DockerForbiddenError(
+                    f"permission denied on {place}: this user may not talk to Docker; add the user to group docker, or run "
+                    "vakhta-exporter as root or behind a socket proxy"
+                )
+        return DockerLostError(f"the connection to Docker at {place} failed: {type(cause).__name__}: {cause}")
+
+    def _refused(self, error: docker.errors.APIError) -> DockerError:
+        """Say what an answer other than 200 means."""
+        status, said = error.status_code, error.explanation or str(error)
+        if status == 404 and "ontainer" in said:
+            return ContainerGoneError(f"Docker at {self._place}: {said}")
+        if status in (401, 403):
+            return DockerForbiddenError(
+                f"Docker at {self._place} refuses {_path(error)} ({status}); let the socket proxy pass it"
+            )
+        return DockerLostError(f"Docker at {self._place} answered {status} to {_path(error)}: {said}")
+
+
+class _Stream:
+    """The daemon's event stream, read in a thread and handed to the event loop."""
+
+    def __init__(self, translate: Callable[[BaseException], DockerError]) -> None:
+        self._translate = translate
+        self._loop = asyncio.get_running_loop()
+        self._queue: asyncio.Queue[_RawEvent | DockerError] = asyncio.Queue()
+        self._open: asyncio.Future[None] = self._loop.create_future()
+        self._lock = threading.Lock()
+        self._source: Any = None
+        self._closed = False
+
+    def start(self, subscribe: Callable[[], Any]) -> None:
+        threading.Thread(target=self._read, args=(subscribe,), name="docker-events", daemon=True).start()
+
+    async def opened(self) -> None:
+        await self._open
+
+    async def items(self) -> AsyncIterator[_RawEvent]:
+        while True:
+            item = await self._queue.get()
+            if isinstance(item, DockerError):
+                raise item
+            yield item
+
+    async def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            source, self._source = self._source, None
+        if source is not None:
+            # Shutting the socket down is what wakes the thread; it can block, so not here.
+            await _in_thread(lambda: _cut(source))
+
+    def _read(self, subscribe: Callable[[], Any]) -> None:
+        try:
+            source = subscribe()
+            with self._lock:
+                self._source = source
+                closed = self._closed
+            if closed:
+                _cut(source)
+                return
+            self._tell(_succeed, self._open, None)
+            for event in source:
+                self._tell(self._queue.put_nowait, event)
+            ending: DockerError = DockerLostError("Docker ended the event stream")
+        except Exception as exc:  # noqa: BLE001 - the edge: whatever the package raises is one of our errors
+            ending = self._translate(exc)
+        self._tell(_fail, self._open, ending)
+        self._tell(self._queue.put_nowait, ending)
+
+    def _tell(self, call: Callable[..., object], *args: object) -> None:
+        # The loop may be closed before a stuck thread comes back.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call, *args)
+
+
+_FILTERS: Final = {"type": ["container"], "event": list(ACTIONS)}
+
+
+def _point(nanoseconds: int) -> Any:
+    """Write a time as the events call takes it; Any, because the package's types know whole seconds only."""
+    return f"{nanoseconds // 1_000_000_000}.{nanoseconds % 1_000_000_000:09d}"
+
+
+def _cut(source: Any) -> None:
+    with contextlib.suppress(Exception):
+        source.close()
+
+
+def _succeed(future: asyncio.Future[_T], value: _T) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _fail(future: asyncio.Future[_T], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+async def _in_thread(call: Callable[[], _T]) -> _T:
+    """Run a blocking call in a daemon thread of its own; cancelling leaves the thread behind."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_T] = loop.create_future()
+
+    def tell(how: Callable[..., None], what: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(how, future, what)
+
+    def run() -> None:
+        try:
+            tell(_succeed, call())
+        except Exception as exc:  # noqa: BLE001 - carried over to the awaiting side
+            tell(_fail, exc)
+
+    threading.Thread(target=run, name="docker-call", daemon=True).start()
+    return await future
+
+
+def _cause(exc: BaseException) -> BaseException:
+    """Return what lies at the bottom: requests and urllib3 wrap the system's error in arguments and contexts."""
+    seen: set[int] = set()
+    pending: list[BaseException] = [exc]
+    while pending:
+        error = pending.pop(0)
+        if id(error) in seen:
+            continue
+        seen.add(id(error))
+        if isinstance(
+            error, FileNotFoundError | PermissionError | ConnectionRefusedError | docker.errors.APIError
+        ):
+            return error
+        below = (*error.args, getattr(error, "reason", None), error.__cause__, error.__context__)
+        pending.extend(part for part in below if isinstance(part, BaseException))
+    return exc
+
+
+def _path(error: docker.errors.APIError) -> str:
+    url = str(getattr(error.response, "url", "") or "")
+    return url.partition("://")[2].partition("/")[2].partition("?")[0] or "it"
