@@ -11,6 +11,7 @@ from typing import Final
 
 _TOO_LARGE: Final = 1_000_000
 _FLAGS: Final = {"-": "minus", "+": "plus", "#": "sharp", " ": "space", "0": "zero"}
+_OF_V: Final = {"plus": "field_names", "sharp": "go_syntax"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,5 +182,5 @@ class FormatReader:
 
 def _spec(verb: str, flags: dict[str, bool], width: int | None, precision: int | None) -> Spec:
     if verb in "vw":
-        flags = {**flags, "field_names": flags.pop("plus", False), "go_syntax": flags.pop("sharp", False)}
+        flags = {_OF_V.get(name, name): on for name, on in flags.items()}
     return Spec(verb=verb, width=width, precision=precision, **flags)

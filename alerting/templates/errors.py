@@ -7,6 +7,10 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_LONGEST_REASON: Final = 400
+
 
 class TemplateError(Exception):
     """A template cannot be used; the text reads ``name:line:column: reason``.
@@ -15,10 +19,11 @@ class TemplateError(Exception):
         name: The name the template was parsed under.
         line: Line of the fault in the author's text, from 1.
         column: Column in characters, from 1.
-        reason: The fault in the words of Go's ``text/template``.
+        reason: The fault in the words of Go's ``text/template``; a long quotation is cut in the middle.
     """
 
     def __init__(self, reason: str, *, name: str, line: int, column: int) -> None:
+        reason = shorten(reason, _LONGEST_REASON)
         super().__init__(reason, name, line, column)
         self.reason = reason
         self.name = name
@@ -35,3 +40,11 @@ class TemplateSyntaxError(TemplateError):
 
 class TemplateExecutionError(TemplateError):
     """The template failed on this data, or needed more than its limits allow."""
+
+
+def shorten(text: str, longest: int) -> str:
+    """Cut a text in the middle if it is longer."""
+    if len(text) <= longest:
+        return text
+    half = (longest - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"

@@ -91,6 +91,15 @@ def sprintln(budget: Budget, arguments: Sequence[object]) -> str:
     return printer.text()
 
 
+def printable(value: object) -> object:
+    """Return what a template writes for a value of its own: nil as ``<no value>``, a struct without its pointer."""
+    if value is None:
+        return "<no value>"
+    if isinstance(value, Struct) and value.pointer:
+        return replace(value, pointer=False)
+    return value
+
+
 class Printer:
     """Collects formatted text against a budget."""
 

@@ -13,8 +13,7 @@ from enum import Enum, auto
 from typing import NoReturn
 
 from alerting.templates import formatting, literals, nodes
-from alerting.templates.directives import PLAIN
-from alerting.templates.errors import TemplateExecutionError
+from alerting.templates.errors import TemplateExecutionError, shorten
 from alerting.templates.evaluator import Evaluator, FaultError
 from alerting.templates.limits import LimitError, Limits
 from alerting.templates.source import Definition
@@ -71,7 +70,7 @@ class Interpreter(Evaluator):
             raise TemplateExecutionError(reason, name="", line=1, column=1) from cause
         line, column = definition.source.place(node.pos)
         if not isinstance(node, nodes.Text):
-            reason = f'executing "{definition.name}" at <{node}>: {reason}'
+            reason = f'executing "{definition.name}" at <{shorten(str(node), 120)}>: {reason}'
         raise TemplateExecutionError(reason, name=definition.source.name, line=line, column=column) from cause
 
     # Statements.
@@ -134,12 +133,8 @@ class Interpreter(Evaluator):
         self._node = node
         if isinstance(value, str):
             self._write(value)
-        elif value is None:
-            self._write("<no value>")
         else:
-            printer = formatting.Printer(self.budget)
-            printer.write_value(value, PLAIN)
-            self._out.append(printer.text())
+            self._out.append(formatting.sprint(self.budget, [formatting.printable(value)]))
 
     def _branches(self, dot: object, node: nodes.Branches) -> _Flow:
         mark = len(self._variables)

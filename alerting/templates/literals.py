@@ -27,7 +27,7 @@ _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?
 _HEXADECIMAL: Final = re.compile(
     r"[+-]?0[xX](?:[0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\.[0-9a-fA-F]+)[pP][+-]?[0-9]+"
 )
-_UNDERSCORES: Final = re.compile(r"[+-]?(?:0[xXbBoO])?_?[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*[^_]*")
+_MISPLACED_UNDERSCORE: Final = re.compile(r"(?<![0-9a-fA-FxX])_|_(?![0-9a-fA-F])")
 _SPECIAL: Final = re.compile(r"[+-]?inf(?:inity)?|nan", re.IGNORECASE)
 _INT64: Final = range(-(1 << 63), 1 << 63)
 
@@ -78,7 +78,7 @@ def parse_float(text: str) -> float:
     """
     if _SPECIAL.fullmatch(text):
         return float(text)
-    digits = text.replace("_", "") if "_" in text and _UNDERSCORES.fullmatch(text) else text
+    digits = text if _MISPLACED_UNDERSCORE.search(text) else text.replace("_", "")
     if _DECIMAL.fullmatch(digits):
         value = float(digits)
     elif _HEXADECIMAL.fullmatch(digits):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final, Self
 
-from alerting.templates.functions import FunctionError
+from alerting.templates.functions import Function, FunctionError
 from alerting.templates.values import Struct
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -85,7 +85,7 @@ class Time(Struct):
             type_name="time.Time",
             pointer=True,
             text=texts["String"],
-            methods={**constants, "Format": formatted, "UTC": lambda: cls.of(at)},
+            methods={**constants, "Format": formatted, "UTC": Function(lambda: cls.of(at), ())},
         )
 
 
@@ -110,14 +110,9 @@ class Duration(Struct):
         return cls(type_name="time.Duration", pointer=True, text=text, methods=methods)
 
 
-class _constant:  # noqa: N801  # reads as a function: the method that returns this value
-    """A method without parameters."""
-
-    def __init__(self, value: object) -> None:
-        self._value = value
-
-    def __call__(self) -> object:
-        return self._value
+def _constant(value: object) -> Function:
+    """Return a method without parameters."""
+    return Function(lambda: value, ())
 
 
 def format_time(moment: datetime, layout: str) -> str:

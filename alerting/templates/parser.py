@@ -14,11 +14,11 @@ from typing import Final, Literal
 from alerting.templates import literals, nodes
 from alerting.templates.errors import TemplateSyntaxError
 from alerting.templates.lexer import Kind, Token
-from alerting.templates.pipelines import PipelineParser
+from alerting.templates.pipelines import PipelineParser, Scope
 from alerting.templates.source import Definition, Source
 
-MAX_TEXT: Final = 256 * 1024
-"""Characters of one template text: parsing that many takes well under a second."""
+MAX_TEXT: Final = 64 * 1024
+"""Characters of one template text: parsing that many takes about half a second at worst."""
 
 
 def parse(source: Source, functions: Collection[str]) -> dict[str, Definition]:
@@ -83,12 +83,12 @@ class _Parser(PipelineParser):
 
     def _tree(self, context: str, pos: int) -> nodes.Body:
         """Parse up to ``end`` as a tree of its own: no variables or loops of the one around it."""
-        outer = self._variables, self._ranges
-        self._variables, self._ranges = ["$"], 0
+        outer = self._scope, self._ranges
+        self._scope, self._ranges = Scope(), 0
         body, ending = self._body()
         if ending != "end":
             raise self._error(f"unexpected {{{{{ending}}}}} in {context}", pos)
-        self._variables, self._ranges = outer
+        self._scope, self._ranges = outer
         return body
 
     def _add(self, name: str, body: nodes.Body, pos: int) -> None:
@@ -161,7 +161,7 @@ class _Parser(PipelineParser):
 
     def _branches(self, word: Token) -> nodes.Branches:
         """Parse ``if`` or ``with``; a chain of ``else if`` stays flat, however long."""
-        mark = len(self._variables)
+        mark = self._scope.mark()
         branches = []
         more: _Ending = "else if" if word.text == "if" else "else with"
         ending = more
@@ -170,7 +170,7 @@ class _Parser(PipelineParser):
             body, ending = self._body()
             branches.append((pipe, body))
         otherwise = self._otherwise(ending, word)
-        del self._variables[mark:]
+        self._scope.leave(mark)
         return nodes.Branches(
             pos=word.pos, moves_dot=word.text == "with", branches=tuple(branches), otherwise=otherwise
         )
@@ -186,13 +186,13 @@ class _Parser(PipelineParser):
         return otherwise
 
     def _range(self, word: Token) -> nodes.Range:
-        mark = len(self._variables)
+        mark = self._scope.mark()
         pipe = self._pipe("range", Kind.RIGHT)
         self._ranges += 1
         body, ending = self._body()
         self._ranges -= 1
         otherwise = self._otherwise(ending, word)
-        del self._variables[mark:]
+        self._scope.leave(mark)
         return nodes.Range(pos=word.pos, pipe=pipe, body=body, otherwise=otherwise)
 
     def _template(self, word: Token) -> nodes.Invoke:

@@ -6,6 +6,7 @@ variables are checked here, where they are named.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -33,6 +34,31 @@ _OPERANDS: Final = frozenset(
 )
 
 
+class Scope:
+    """The variables declared so far in one tree; names may repeat."""
+
+    def __init__(self) -> None:
+        self._names = ["$"]
+        self._counts = Counter(self._names)
+
+    def __contains__(self, name: str) -> bool:
+        return self._counts[name] > 0
+
+    def declare(self, name: str) -> None:
+        """Add a variable."""
+        self._names.append(name)
+        self._counts[name] += 1
+
+    def mark(self) -> int:
+        """Return how many there are."""
+        return len(self._names)
+
+    def leave(self, mark: int) -> None:
+        """Forget the variables declared since the mark."""
+        self._counts.subtract(self._names[mark:])
+        del self._names[mark:]
+
+
 class PipelineParser:
     """A place among the tokens, and what may be named there."""
 
@@ -41,7 +67,7 @@ class PipelineParser:
         self._functions = functions
         self._tokens = list(tokenize(source.text))
         self._at = 0
-        self._variables = ["$"]
+        self._scope = Scope()
         self._depth = 0
 
     # Tokens.
@@ -115,14 +141,14 @@ class PipelineParser:
             if sign.kind in (Kind.ASSIGN, Kind.DECLARE):
                 self._at += 1
                 targets.append(token.text)
-                self._variables.append(token.text)
+                self._scope.declare(token.text)
                 return tuple(targets), sign.kind is Kind.ASSIGN
             if sign.kind is not Kind.SIGN or sign.text != ",":
                 self._at = start
                 break
             self._at += 1
             targets.append(token.text)
-            self._variables.append(token.text)
+            self._scope.declare(token.text)
             self._second_target(context, len(targets), sign)
         return tuple(targets), False
 
@@ -182,7 +208,7 @@ class PipelineParser:
         if token.kind is Kind.FIELD:
             return nodes.Field(pos=token.pos, names=(token.text[1:],))
         if token.kind is Kind.VARIABLE:
-            if token.text not in self._variables:
+            if token.text not in self._scope:
                 raise self._error(f"undefined variable {literals.quote(token.text)}", token.pos)
             return nodes.Variable(pos=token.pos, name=token.text, names=())
         if token.text not in self._functions:

@@ -230,8 +230,7 @@ def _urlquery(runtime: Runtime, *values: object) -> str:
 
 
 def _escaped_text(runtime: Runtime, values: Sequence[object]) -> str:
-    shown = ["<no value>" if value is None else value for value in values]
-    return formatting.sprint(runtime.budget, shown)
+    return formatting.sprint(runtime.budget, [formatting.printable(value) for value in values])
 
 
 def _call(*_: object) -> object:

@@ -70,6 +70,7 @@ def re_replace_all(runtime: Runtime, pattern: str, replacement: str, text: str) 
     out: list[str] = []
     end = 0
     for found in regex.finditer(source):
+        runtime.budget.step()
         out.append(source[end : found.start()])
         if found.end() > end or found.start() == 0:  # Go: no empty match right behind another match
             new = "".join(p if isinstance(p, str) else _group(found, p, regex.groups) for p in pieces)

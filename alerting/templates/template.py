@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final, Self
 
 from alerting.templates.interpreter import Interpreter
@@ -60,7 +61,7 @@ class Template:
             (key, value) for key, value in own.items() if key not in definitions or not value.is_blank
         )
         definitions[name] = own[name]
-        return cls(name, text, definitions)
+        return cls(name, text, MappingProxyType(definitions))
 
     def render(
         self,

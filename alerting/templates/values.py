@@ -102,7 +102,7 @@ def kind(value: object) -> Kind:
 
 
 _NAMES = {
-    Kind.NIL: "nil",
+    Kind.NIL: "<nil>",
     Kind.BOOL: "bool",
     Kind.INT: "int",
     Kind.UINT: "uint8",
