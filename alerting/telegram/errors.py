@@ -140,6 +140,18 @@ class BadAnswer(tg.NetworkError):
         self.looks_delivered = looks_delivered
 
 
+class TooEarly(tg.TelegramError):
+    """A 429, raised in place of the library's own class, which warns of its deprecation each time it is made.
+
+    Attributes:
+        retry_after: How long to wait.
+    """
+
+    def __init__(self, retry_after: timedelta) -> None:
+        super().__init__(f"Too Many Requests: retry after {retry_after.total_seconds():g}")
+        self.retry_after = retry_after
+
+
 _Verdict = tuple[Reason, Delivered, Action]
 _NO, _YES, _UNKNOWN = Delivered.NO, Delivered.YES, Delivered.UNKNOWN
 
@@ -247,6 +259,8 @@ def classify(exc: BaseException) -> Failure:
     Never hand it a ``CancelledError``: that is not a failure of Telegram.
     """
     detail = mask(str(exc) or type(exc).__name__)
+    if isinstance(exc, TooEarly):
+        return _flood(exc.retry_after, detail)
     if isinstance(exc, tg.RetryAfter):
         return _flood(_seconds(exc.retry_after), detail)
     if isinstance(exc, tg.ChatMigrated):

@@ -55,6 +55,7 @@ class _Chat:
     bucket: _Bucket
     writes: deque[float] = field(default_factory=deque)
     paused_until: float = float("-inf")
+    flooded_until: float = float("-inf")
     punished_at: float = float("-inf")
     slow_until: float = float("-inf")
 
@@ -96,9 +97,10 @@ class Limiter:
         if now - state.punished_at < PENALTY:
             state.slow_until = now + PENALTY
         state.punished_at = now
-        paused = [other.paused_until for other in self._chats.values() if other.paused_until > now]
-        if len(paused) >= CROWD:
-            self._bot_paused_until = max(self._bot_paused_until, min(paused))
+        state.flooded_until = state.paused_until
+        flooded = [other.flooded_until for other in self._chats.values() if other.flooded_until > now]
+        if len(flooded) >= CROWD:
+            self._bot_paused_until = max(self._bot_paused_until, min(flooded))
 
     def pause(self, chat: int, seconds: float, now: float) -> None:
         """Hold a chat back for another reason than a 429, or go on with a pause from before a restart."""

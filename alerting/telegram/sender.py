@@ -11,6 +11,7 @@ import json
 import logging
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final
 
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions, ReplyParameters
@@ -19,7 +20,7 @@ from telegram.constants import ParseMode
 from telegram.request import BaseRequest, HTTPXRequest, RequestData
 
 from alerting.telegram.draft import Keyboard, Kind
-from alerting.telegram.errors import BadAnswer, Failure, classify
+from alerting.telegram.errors import BadAnswer, Failure, TooEarly, classify
 from vakhta.secrets import Secret
 
 API_URL: Final = "https://api.telegram.org"
@@ -113,6 +114,7 @@ class CheckedRequest(BaseRequest):
 
         Raises:
             BadAnswer: It is not an answer of the Bot API.
+            TooEarly: Telegram asks to wait.
         """
         status, body = await self._inner.do_request(
             url, method, request_data, read_timeout, write_timeout, connect_timeout, pool_timeout
@@ -133,6 +135,10 @@ def _check(status: int, body: bytes) -> None:
         raise BadAnswer(status, excerpt, looks_delivered=False)
     if success and (answer.get("ok") is not True or "result" not in answer):
         raise BadAnswer(status, excerpt, looks_delivered=False)
+    parameters = answer.get("parameters")
+    wait = parameters.get("retry_after") if isinstance(parameters, dict) and not success else None
+    if isinstance(wait, int | float) and wait > 0:
+        raise TooEarly(timedelta(seconds=wait))
     seen = _seen.get()
     if success and seen is not None:
         result = answer["result"]

@@ -324,7 +324,10 @@ def checked_url(url: str) -> str | None:
     """Return the link as Telegram keeps it; ``None``: it is dropped."""
     if not re.match(r"[a-z][a-z0-9+.-]*:", url, re.IGNORECASE) or re.match(r"[^/:]+:\d", url):
         url = f"http://{url}"
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     if parts.scheme.lower() not in _PROTOCOLS:
         return None
     if parts.scheme.lower() in ("http", "https") and "." not in (parts.hostname or ""):

@@ -169,10 +169,13 @@ def _check_button(button: Any) -> None:
 
 
 def _check_url(url: str) -> None:
-    parts = urlsplit(url if "://" in url or url.startswith("tg:") else f"http://{url}")
+    fault = None
+    try:
+        parts = urlsplit(url if "://" in url or url.startswith("tg:") else f"http://{url}")
+    except ValueError:
+        parts, fault = urlsplit("http://a.b"), "Wrong HTTP URL"
     if parts.scheme == "tg":
         return
-    fault = None
     if parts.scheme not in ("http", "https", "ton"):
         fault = "Unsupported URL protocol"
     elif not parts.hostname:
