@@ -124,7 +124,7 @@ class Inventory:
     def inspected(
         self, facts: Facts, now: float, *, asked_at: int | None = None, may_wait: bool = True
     ) -> bool:
-        """Take in an inspect; False when it is older than an event of its container and was dropped.
+        """Take in an inspect, unless it is older than an event of its container; whether that changed any fact.
 
         Args:
             facts: The answer.
@@ -133,16 +133,18 @@ class Inventory:
             may_wait: Events arrive, so that a death without one waits for it.
         """
         life = self._lives.get(facts.id)
+        is_new = life is None
         if life is None:
             life = self._begin(facts, now)
         elif asked_at is not None and life.version != asked_at:
             return False
+        before = life.facts
         if facts.name and facts.name != life.facts.name:
             self._rename(life, facts.name, now)
-        before = life.facts
         life.inspected(facts, now, may_wait=may_wait)
-        if life.facts != before or life.held:
-            self.revision += 1
+        if not is_new and life.facts == before:
+            return False
+        self.revision += 1
         return True
 
     def listed(self, summaries: Sequence[Facts], now: float) -> tuple[str, ...]:

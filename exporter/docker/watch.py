@@ -144,21 +144,21 @@ class DockerWatch:
             self._tell("resync")
         self._advance_later()
 
-    async def _compare(self, listed: Sequence[Facts], *, everything: bool) -> None:
-        """Take in the list, and inspect what it tells is news, or everything."""
+    async def _compare(self, listed: Sequence[Facts], *, everything: bool) -> bool:
+        """Take in the list and inspect what it tells is news, or everything; whether any fact changed."""
         doubtful = self._inventory.listed(listed, time.time())
         ids = dict.fromkeys((*(facts.id for facts in listed), *doubtful)) if everything else doubtful
         gate = asyncio.Semaphore(_CONCURRENCY)
 
-        async def one(container: str) -> None:
+        async def one(container: str) -> bool:
             async with gate:
-                await self._inspect(container)
+                return await self._inspect(container)
 
-        await asyncio.gather(*(one(container) for container in ids))
+        return any(await asyncio.gather(*(one(container) for container in ids)))
 
-    async def _inspect(self, container: str) -> None:
-        """Ask about one container; an answer older than its newest event is dropped."""
-        asked_at = self._inventory.version(container)
+    async def _inspect(self, container: str) -> bool:
+        """Ask about one container; whether any fact changed. An answer older than the container's newest event is dropped."""
+        asked_at, changed = self._inventory.version(container), False
         try:
             facts = await self._engine.inspect(container)
         except ContainerGoneError:
@@ -172,8 +172,9 @@ class DockerWatch:
             self._failing.add(container)
         else:
             self._failing.discard(container)
-            self._inventory.inspected(facts, time.time(), asked_at=asked_at)
+            changed = self._inventory.inspected(facts, time.time(), asked_at=asked_at)
         self._advance_later()
+        return changed
 
     def _take(self, raw: Mapping[str, Any]) -> None:
         """Apply one event, and see to its tick."""
@@ -281,15 +282,15 @@ class DockerWatch:
 
     async def _resync_now(self) -> bool:
         """Compare with the daemon's list; whether it answered."""
-        clock, before = time.monotonic(), self._inventory.revision
+        clock = time.monotonic()
         try:
-            await self._compare(await self._engine.list(), everything=False)
+            changed = await self._compare(await self._engine.list(), everything=False)
         except DockerError as exc:
             self._set(look_ok=False)
             _log.warning("the list of containers was not to be had", error=str(exc))
             return False
         self._set(look_seconds=time.monotonic() - clock, looked_at=time.time(), look_ok=not self._failing)
-        if self._inventory.revision != before:
+        if changed:
             self._tell("resync")
         return True
 
@@ -330,7 +331,7 @@ class _Refresh:
     def __init__(
         self,
         *,
-        inspect: Callable[[], Awaitable[None]],
+        inspect: Callable[[], Awaitable[object]],
         publish: Callable[[Tick], None],
         ended: Callable[[], object],
     ) -> None:
