@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -83,6 +83,14 @@ class Alert:
     def firing(self) -> bool:
         """Whether its condition holds now."""
         return self.ending is None
+
+    @property
+    def since(self) -> datetime:
+        """When the trouble began: what the rule says in ``vakhta_since`` (Unix seconds), else when it was noticed."""
+        try:
+            return datetime.fromtimestamp(float(self.annotations.get("vakhta_since", "")), UTC)
+        except (ValueError, OverflowError, OSError):
+            return self.active_at
 
     @property
     def rank(self) -> int:

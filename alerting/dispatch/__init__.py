@@ -1,0 +1,1 @@
+"""Dispatch: routes, inhibition, and the life of an incident."""

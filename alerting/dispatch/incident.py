@@ -123,7 +123,9 @@ class Step:
 IsHidden = Callable[[Alert], bool]
 
 
-def join(incident: Incident, fingerprint: str, alert: Alert, now: datetime, *, arrival: bool = False) -> Incident:
+def join(
+    incident: Incident, fingerprint: str, alert: Alert, now: datetime, *, arrival: bool = False
+) -> Incident:
     """Take an alert's newest state into an incident; one that never fired here and is over is not taken."""
     known = incident.members.get(fingerprint)
     if known is None and not alert.firing:
@@ -204,7 +206,9 @@ def _open(incident: Incident, now: datetime, timing: Timing, hidden: IsHidden) -
     if severity > incident.told_severity:
         if sounded is not None and now - sounded < timing.group_interval:
             return Step(incident=incident, speak=True, wake_at=sounded + timing.group_interval)
-        return _call(replace(incident, told_severity=severity), now, Call.WORSE, loud=severity >= Severity.WARNING)
+        return _call(
+            replace(incident, told_severity=severity), now, Call.WORSE, loud=severity >= Severity.WARNING
+        )
     if severity >= Severity.WARNING and sounded is not None and now - sounded >= timing.repeat_interval:
         return _call(incident, now, Call.REMINDER, loud=True)
     return Step(incident=incident, speak=True)
@@ -257,7 +261,9 @@ def _close(incident: Incident) -> Step:
     left = {f: replace(m, told=False) for f, m in incident.members.items() if m.ongoing and not m.told}
     if not left:
         return Step(incident=None)
-    afresh = replace(incident, members=left, phase=Phase.WAITING, told_at=None, over_at=None, history=(), times=1)
+    afresh = replace(
+        incident, members=left, phase=Phase.WAITING, told_at=None, over_at=None, history=(), times=1
+    )
     return Step(incident=afresh)
 
 

@@ -26,9 +26,9 @@ class Route:
     matchers: tuple[Matcher, ...] = ()
     continue_: bool = False
     group_by: tuple[str, ...] = ()
-    group_wait: timedelta
-    group_interval: timedelta
-    repeat_interval: timedelta
+    group_wait: timedelta = timedelta(milliseconds=200)
+    group_interval: timedelta = timedelta(seconds=5)
+    repeat_interval: timedelta = timedelta(hours=4)
     routes: tuple[Route, ...] = ()
     path: str = "{}"
 

@@ -1,0 +1,1 @@
+"""Rules: load, evaluate, remember."""

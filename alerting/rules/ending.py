@@ -22,7 +22,11 @@ _ON_PURPOSE = frozenset({"requested", "completed"})
 
 
 def why_ended(
-    labels: Labels, annotations: Mapping[str, str], query: Query, rule_labels: Mapping[str, str], latest: Latest
+    labels: Labels,
+    annotations: Mapping[str, str],
+    query: Query,
+    rule_labels: Mapping[str, str],
+    latest: Latest,
 ) -> Verdict:
     """Return why the alert with these labels is no longer produced, and a word about how.
 
@@ -45,14 +49,18 @@ def why_ended(
 def _container(subject: Labels, target: Labels, latest: Latest) -> Verdict:
     if _value(latest, "docker_up", target) == 0:
         return Ending.LOST_SIGHT, "frozen"
-    status = next((s.labels["status"] for s in _samples(latest, "container_state_status", subject) if s.value == 1), "")
+    status = next(
+        (s.labels["status"] for s in _samples(latest, "container_state_status", subject) if s.value == 1), ""
+    )
     if not status or status == "removing":
         return Ending.REMOVED, "gone"
     if status == "running":
         return Ending.RECOVERED, ""
     if status == "paused":
         return Ending.REMOVED, "paused"
-    reasons = {s.labels["reason"] for s in _samples(latest, "container_last_exit_reason", subject) if s.value == 1}
+    reasons = {
+        s.labels["reason"] for s in _samples(latest, "container_last_exit_reason", subject) if s.value == 1
+    }
     if status in ("exited", "dead") and reasons & _ON_PURPOSE:
         return Ending.REMOVED, "stopped"
     # Neither running nor stopped on purpose: some other alert says so; this one cannot be called over.

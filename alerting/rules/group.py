@@ -20,8 +20,8 @@ from alerting.rules.ending import Latest, why_ended
 from alerting.rules.model import AlertingRule, RecordingRule, Rule, RuleGroup
 from alerting.rules.state import (
     AlertState,
-    EvaluationFailed,
     Ended,
+    EvaluationFailed,
     Instance,
     Produced,
     RuleState,
@@ -158,7 +158,9 @@ class GroupEvaluator:
         for sample in vector:
             labels = sample.labels.with_({**rule.labels, METRIC_NAME: rule.record})
             if labels in series:
-                raise EvaluationFailed("vector contains metrics with the same labelset after applying rule labels")
+                raise EvaluationFailed(
+                    "vector contains metrics with the same labelset after applying rule labels"
+                )
             series[labels] = sample.value
         if 0 < self.group.limit < len(series):
             raise EvaluationFailed(f"exceeded limit of {self.group.limit} with {len(series)} series")
@@ -182,7 +184,7 @@ class GroupEvaluator:
                 source = matches.pop(0)
                 self.states[index] = other.states[source]
                 self.health[index] = other.health[source]
-                self._written[index] = other._written[source]  # noqa: SLF001 - same class
+                self._written[index] = other._written[source]
 
 
 def as_alert(

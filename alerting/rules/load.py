@@ -159,7 +159,9 @@ def _labels(node: Node | None, what: str = "label") -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in node.mapping().items():
         if _LABEL_NAME.fullmatch(name) is None or name == "__name__":
-            value.fail(f"{name!r} is not a valid {what} name (letters, digits and _, not starting with a digit)")
+            value.fail(
+                f"{name!r} is not a valid {what} name (letters, digits and _, not starting with a digit)"
+            )
         found[name] = value.text()
     return found
 

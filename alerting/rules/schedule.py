@@ -15,7 +15,9 @@ from datetime import UTC, datetime, timedelta
 from alerting.rules.group import GroupEvaluator, Outcome
 
 # Takes outcomes of one moment, the targets seen for the first time, and when the cause of a tick happened.
-Sink = Callable[[Sequence[GroupEvaluator], Sequence[Outcome], frozenset[str], datetime | None], Awaitable[None]]
+Sink = Callable[
+    [Sequence[GroupEvaluator], Sequence[Outcome], frozenset[str], datetime | None], Awaitable[None]
+]
 
 
 def next_slot(now: float, interval: timedelta, key: str) -> float:
@@ -82,7 +84,9 @@ class Scheduler:
             picked = self._ticked()
             for index, evaluator in enumerate(self.evaluators):
                 if slots[index] <= now or slots[index] > now + 2 * evaluator.group.interval.total_seconds():
-                    self.missed += max(0, int((now - slots[index]) // evaluator.group.interval.total_seconds()))
+                    self.missed += max(
+                        0, int((now - slots[index]) // evaluator.group.interval.total_seconds())
+                    )
                     slots[index] = next_slot(now, evaluator.group.interval, evaluator.group.key)
                     picked.setdefault(index, evaluator)
             await self._evaluate([picked[index] for index in sorted(picked)], now)

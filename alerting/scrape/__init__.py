@@ -1,0 +1,1 @@
+"""Scrape targets and listen to their events."""

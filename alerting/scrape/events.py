@@ -11,7 +11,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 import aiohttp
 
@@ -30,6 +30,13 @@ class ServerEvent:
     event: str
     data: str
     id: str
+
+
+class Connected(Protocol):
+    """Hears of the connection as it comes and goes."""
+
+    def __call__(self, *, connected: bool) -> None:
+        """Take the new state."""
 
 
 class EventParser:
@@ -72,7 +79,7 @@ class EventStream:
         url: str,
         session: aiohttp.ClientSession,
         on_tick: Callable[[datetime | None], None],
-        on_connected: Callable[[bool], None],
+        on_connected: Connected,
         headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self._url = url
@@ -84,10 +91,10 @@ class EventStream:
 
     async def run(self) -> None:
         """Connect, listen, connect again."""
-        self._on_connected(False)
+        self._on_connected(connected=False)
         while True:
             error = await self._listen()
-            self._on_connected(False)
+            self._on_connected(connected=False)
             self._on_tick(None)
             _log.debug("event stream lost", url=self._url, error=error)
             await asyncio.sleep(self._retry)
@@ -111,7 +118,7 @@ class EventStream:
     def _take(self, event: ServerEvent) -> None:
         if event.event == "hello":
             self._retry = _FIRST_RETRY
-            self._on_connected(True)
+            self._on_connected(connected=True)
             self._on_tick(None)
         elif event.event == "tick":
             self._on_tick(_event_time(event.data))

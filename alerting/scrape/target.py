@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -47,8 +47,8 @@ class Target:
 class Scraped:
     """What one scrape came to.
 
-    ``changed`` names the metrics of which a series appeared, vanished or took another value; ``event_at`` is the time of
-    the oldest event that asked for this scrape.
+    ``changed`` names the metrics of which a series appeared, vanished or took another value; ``prompted`` is whether a
+    tick asked for this scrape, ``event_at`` the time of the oldest event among them.
     """
 
     target: Target
@@ -56,6 +56,7 @@ class Scraped:
     error: str = ""
     changed: frozenset[str] = frozenset()
     event_at: datetime | None = None
+    prompted: bool = False
 
     @property
     def ok(self) -> bool:
@@ -111,12 +112,13 @@ class Scraper:
         interval = self.target.interval.total_seconds()
         due = loop.time()
         while True:
+            prompted = self._wanted.is_set()
             self._wanted.clear()
             event_at, self._event_at = self._event_at, None
             started = loop.time()
             if started >= due:  # a regular scrape; a late one is skipped, not made up for
                 due += interval * (1 + (started - due) // interval)
-            await self._on_scraped(await self.scrape(event_at))
+            await self._on_scraped(replace(await self.scrape(), prompted=prompted, event_at=event_at))
             spacing = started + TICK_SPACING - loop.time()
             if spacing > 0:
                 await asyncio.sleep(min(spacing, max(0.0, due - loop.time())))
@@ -126,7 +128,7 @@ class Scraper:
             except TimeoutError:
                 pass
 
-    async def scrape(self, event_at: datetime | None = None) -> Scraped:
+    async def scrape(self) -> Scraped:
         """Scrape once and write what came, staleness markers and the synthetic series into the window."""
         started = time.monotonic()
         at_ms = int(self._clock() * 1000)
@@ -141,8 +143,10 @@ class Scraper:
         seconds = time.monotonic() - started
         changed, added = self._write(current, at_ms)
         self._write_synthetic(at_ms, up=not error, seconds=seconds, samples=len(current), added=added)
+        if self._error is None or bool(error) != bool(self._error):
+            changed |= {"up"}
         self._say(error)
-        return Scraped(target=self.target, at_ms=at_ms, error=error, changed=changed, event_at=event_at)
+        return Scraped(target=self.target, at_ms=at_ms, error=error, changed=changed)
 
     async def _fetch(self) -> str:
         timeout = aiohttp.ClientTimeout(total=self.target.timeout.total_seconds())
