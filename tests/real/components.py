@@ -78,6 +78,10 @@ def read_table(text: str) -> dict[str, Wanted]:
             )
         for key in {"suite", "packages", "minimum", "programs"} - row.keys():
             raise ComponentError(f"components.toml: {name}: {key} is missing")
+        if not re.fullmatch(r"\d+(\.\d+)+", row["minimum"]):
+            raise ComponentError(
+                f"components.toml: {name}.minimum: {row['minimum']!r} is no version, write 100.0"
+            )
         wanted[name] = Wanted(
             name=name,
             suite=row["suite"],

@@ -115,6 +115,11 @@ def test_versions_are_compared_as_numbers() -> None:
         pytest.param(
             '[x]\npackages = []\nminimum = "1.0"\nprograms = {}\n', "x: suite is missing", id="no suite"
         ),
+        pytest.param(
+            '[x]\nsuite = "sid"\npackages = []\nminimum = "100"\nprograms = {}\n',
+            "x.minimum: '100' is no version",
+            id="a minimum that nothing could be compared with",
+        ),
     ],
 )
 def test_a_faulty_table_is_refused(table: str, complaint: str) -> None:
