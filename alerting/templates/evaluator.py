@@ -34,33 +34,62 @@ class FaultError(Exception):
     """A reason without a place: the current node's is meant."""
 
 
+class Variables:
+    """The variables of one definition: a stack, on which the newest of a name counts."""
+
+    __slots__ = ("_order", "_values")
+
+    def __init__(self, data: object) -> None:
+        self._order = ["$"]
+        self._values: dict[str, list[object]] = {"$": [data]}
+
+    def declare(self, name: str, value: object) -> None:
+        """Add a variable."""
+        self._order.append(name)
+        self._values.setdefault(name, []).append(value)
+
+    def assign(self, name: str, value: object) -> None:
+        """Give the newest variable of a name another value.
+
+        Raises:
+            FaultError: There is none.
+        """
+        if not self._values.get(name):
+            raise FaultError(f"undefined variable: {name}")
+        self._values[name][-1] = value
+
+    def get(self, name: str) -> object:
+        """Return the value of the newest variable of a name.
+
+        Raises:
+            FaultError: There is none.
+        """
+        if not self._values.get(name):
+            raise FaultError(f"undefined variable: {name}")
+        return self._values[name][-1]
+
+    def mark(self) -> int:
+        """Return how many there are."""
+        return len(self._order)
+
+    def leave(self, mark: int) -> None:
+        """Forget the variables declared since the mark."""
+        while len(self._order) > mark:
+            self._values[self._order.pop()].pop()
+
+
 class Evaluator(ABC):
     """Values of expressions, with the variables in scope and the node to blame for a fault."""
 
     def __init__(self, functions: Mapping[str, Callable[..., object]], limits: Limits) -> None:
         self.budget = Budget(limits)
         self._functions = functions
-        self._variables: list[tuple[str, object]] = []
+        self._variables = Variables(None)
         self._node: nodes.Node | None = None
 
     @abstractmethod
     def invoke(self, name: str, data: object) -> str:
         """Render a definition to text of its own."""
-
-    # Variables: a stack, the newest of a name counts.
-
-    def _assign(self, name: str, value: object) -> None:
-        for index in range(len(self._variables) - 1, -1, -1):
-            if self._variables[index][0] == name:
-                self._variables[index] = (name, value)
-                return
-        raise FaultError(f"undefined variable: {name}")
-
-    def _variable(self, name: str) -> object:
-        for known, value in reversed(self._variables):
-            if known == name:
-                return value
-        raise FaultError(f"undefined variable: {name}")
 
     # Pipelines and commands.
 
@@ -72,9 +101,9 @@ class Evaluator(ABC):
             value = self._command(dot, command, value)
         for name in pipe.variables:
             if pipe.assigns:
-                self._assign(name, value)
+                self._variables.assign(name, value)
             else:
-                self._variables.append((name, value))
+                self._variables.declare(name, value)
         return value
 
     def _command(self, dot: object, command: nodes.Command, final: object) -> object:
@@ -123,7 +152,7 @@ class Evaluator(ABC):
             case nodes.Field():
                 value = dot
             case nodes.Variable():
-                value = self._variable(node.name)
+                value = self._variables.get(node.name)
                 if not node.names and (arguments or final is not _MISSING):
                     raise FaultError(f"can't give argument to non-function {node}")
             case nodes.Chain():

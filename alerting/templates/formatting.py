@@ -121,7 +121,7 @@ class Printer:
         if value is None:
             self._nil(spec, inside=inside)
         elif spec.verb == "T" and not inside:
-            self._pad(_cut(type_name(value), spec), spec)
+            self._pad(_cut(type_name(value), spec), spec, zero=spec.zero)
         elif spec.verb == "w":
             self._bad_verb(value, spec)
         else:

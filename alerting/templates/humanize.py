@@ -14,7 +14,7 @@ from alerting.templates import literals
 from alerting.templates.floats import format_float
 from alerting.templates.functions import FunctionError
 from alerting.templates.moments import Duration, Time
-from alerting.templates.values import type_name
+from alerting.templates.values import Uint8, type_name
 
 _UP: Final = "kMGTPEZY"
 _DOWN: Final = "munpfazy"
@@ -29,7 +29,7 @@ def to_float(value: object) -> float:
         FunctionError: The value is not a number and not a string that holds one.
     """
     match value:
-        case bool():
+        case bool() | Uint8():
             pass
         case float() | int():
             return float(value)

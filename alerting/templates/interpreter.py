@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from alerting.templates import formatting, literals, nodes
 from alerting.templates.errors import TemplateExecutionError, shorten
-from alerting.templates.evaluator import Evaluator, FaultError
+from alerting.templates.evaluator import Evaluator, FaultError, Variables
 from alerting.templates.limits import LimitError, Limits
 from alerting.templates.source import Definition
 from alerting.templates.values import is_true, sorted_items
@@ -81,7 +81,7 @@ class Interpreter(Evaluator):
             raise FaultError(f"template {literals.quote(name)} not defined")
         self.budget.enter()
         outer = self._variables, self._current, self._node
-        self._variables, self._current = [("$", data)], definition
+        self._variables, self._current = Variables(data), definition
         self._body(data, definition.body)
         self._variables, self._current, self._node = outer
         self.budget.leave()
@@ -95,11 +95,11 @@ class Interpreter(Evaluator):
 
     def _scope(self, dot: object, body: nodes.Body) -> _Flow:
         """Run a block one level deeper; its variables end with it."""
-        mark = len(self._variables)
+        mark = self._variables.mark()
         self.budget.enter()
         flow = self._body(dot, body)
         self.budget.leave()
-        del self._variables[mark:]
+        self._variables.leave(mark)
         return flow
 
     def _statement(self, dot: object, node: nodes.Statement) -> _Flow:
@@ -137,7 +137,7 @@ class Interpreter(Evaluator):
             self._out.append(formatting.sprint(self.budget, [formatting.printable(value)]))
 
     def _branches(self, dot: object, node: nodes.Branches) -> _Flow:
-        mark = len(self._variables)
+        mark = self._variables.mark()
         flow = None
         for pipe, body in node.branches:
             value = self._pipe(dot, pipe)
@@ -146,11 +146,11 @@ class Interpreter(Evaluator):
                 break
         if flow is None:
             flow = self._scope(dot, node.otherwise)
-        del self._variables[mark:]
+        self._variables.leave(mark)
         return flow
 
     def _range(self, dot: object, node: nodes.Range) -> _Flow:
-        mark = len(self._variables)
+        mark = self._variables.mark()
         value = self._pipe(dot, node.pipe)
         ran = False
         for key, element in self._pairs(value, len(node.pipe.variables)):
@@ -161,7 +161,7 @@ class Interpreter(Evaluator):
             if flow is _Flow.BREAK:
                 break
         flow = _Flow.ON if ran else self._scope(dot, node.otherwise)
-        del self._variables[mark:]
+        self._variables.leave(mark)
         return flow
 
     def _pairs(self, value: object, variables: int) -> Iterable[tuple[object, object]]:
@@ -184,4 +184,4 @@ class Interpreter(Evaluator):
     def _bind(self, pipe: nodes.Pipe, key: object, element: object) -> None:
         """Give a round's key and element to the variables of ``range``; a single one takes the element."""
         for name, value in zip(reversed(pipe.variables), (element, key), strict=False):
-            self._assign(name, value)
+            self._variables.assign(name, value)

@@ -218,11 +218,12 @@ def _js(runtime: Runtime, *values: object) -> str:
     text = _escaped_text(runtime, values).translate(_JS)
     if text.isascii():
         return text
-    return "".join(ch if ch < "\x80" or ch.isprintable() else f"\\u{_rune(ch):04X}" for ch in text)
+    return "".join(ch if _shows(ch) else f"\\u{ord(ch):04X}" for ch in text)
 
 
-def _rune(character: str) -> int:
-    return 0xFFFD if "\ud800" <= character <= "\udfff" else ord(character)
+def _shows(character: str) -> bool:
+    """Tell whether JavaScript text keeps the character; a byte that is not UTF-8 is kept, as in Go."""
+    return character.isprintable() or character == "\x7f" or "\ud800" <= character <= "\udfff"
 
 
 def _urlquery(runtime: Runtime, *values: object) -> str:

@@ -101,7 +101,7 @@ def render_alert_template(template: Template, context: Context) -> str:
             "Labels": StringMap(context.labels),
             "ExternalLabels": StringMap(context.external_labels),
             "ExternalURL": context.external_url,
-            "Value": context.value,
+            "Value": float(context.value),
         },
     )
     return template.render(data, functions={**_FUNCTIONS, **_context_functions(context)})

@@ -9,7 +9,7 @@ import pytest
 from alerting.templates import Context, QuerySample, parse_alert_template, render_alert_template
 
 
-def query(text: str) -> list[QuerySample]:
+def _query(text: str) -> list[QuerySample]:
     if text == "bad":
         raise RuntimeError("bad query")
     if text == "none":
@@ -29,7 +29,7 @@ def context():
         external_labels={"region": "eu"},
         external_url="http://testhost:9090/path/prefix",
         now=datetime.fromtimestamp(1435065584.128, UTC),
-        query=query,
+        query=_query,
     )
 
 

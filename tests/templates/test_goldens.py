@@ -40,20 +40,20 @@ DATA = {
 ROWS = yaml.safe_load((Path(__file__).parent / "goldens.yml").read_text(encoding="utf-8"))
 
 
-def args(*values: object) -> dict[str, object]:
+def _args(*values: object) -> dict[str, object]:
     return {f"arg{index}": value for index, value in enumerate(values)}
 
 
-def now() -> float:
+def _now() -> float:
     return 1435065584.128
 
 
-def expand_data(text: str) -> str:
-    functions = {"args": args, "now": now}
+def _expand_data(text: str) -> str:
+    functions = {"args": _args, "now": _now}
     return Template.parse(text, name="t", functions=functions).render(DATA, functions=functions)
 
 
-def outcome(expand, text):
+def _outcome(expand, text):
     try:
         return {"out": expand(text)}
     except TemplateSyntaxError as error:
@@ -62,22 +62,22 @@ def outcome(expand, text):
         return {"error": error.reason}
 
 
-def rows(kind):
+def _rows(kind):
     return [pytest.param(row, id=row["id"]) for row in ROWS[kind]]
 
 
-@pytest.mark.parametrize("row", rows("data"))
+@pytest.mark.parametrize("row", _rows("data"))
 def test_the_language_is_gos(row):
     """A text over plain data expands, or fails, as in Go."""
     expected = {key: row[key] for key in ("out", "syntax_error", "error") if key in row}
-    assert outcome(expand_data, row["text"]) == expected
+    assert _outcome(_expand_data, row["text"]) == expected
 
 
-@pytest.mark.parametrize("row", rows("alert"))
+@pytest.mark.parametrize("row", _rows("alert"))
 def test_rule_texts_are_prometheus(row, expand_alert):
     """A text of a rule expands, or fails, as in Prometheus."""
     expected = {key: row[key] for key in ("out", "syntax_error", "error") if key in row}
-    assert outcome(expand_alert, row["text"]) == expected
+    assert _outcome(expand_alert, row["text"]) == expected
 
 
 def test_there_are_hundreds_of_goldens():
@@ -135,10 +135,10 @@ DIFFERENCES = [
 @pytest.mark.parametrize(("text", "expected"), DIFFERENCES)
 def test_where_we_differ_on_purpose(text, expected):
     """The listed differences are in messages and limits, never in what a working template writes."""
-    assert outcome(expand_data, text) == expected
+    assert _outcome(_expand_data, text) == expected
 
 
 def test_a_bad_pattern_is_reported_in_re2s_words(expand_alert):
     """RE2 and Go refuse the same patterns and explain it differently."""
     expected = 'executing "t" at <match "(" "b">: error calling match: error parsing regexp: missing ): ('
-    assert outcome(expand_alert, '{{ match "(" "b" }}') == {"error": expected}
+    assert _outcome(expand_alert, '{{ match "(" "b" }}') == {"error": expected}

@@ -16,6 +16,8 @@ from alerting.templates import (
 
 @pytest.fixture
 def error_of(context):
+    """Expand a text that must fail; return the error."""
+
     def catch(text):
         with pytest.raises(TemplateError) as caught:
             render_alert_template(parse_alert_template(text, name="summary"), context)
