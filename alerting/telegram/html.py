@@ -21,6 +21,7 @@ RAW_BUDGET: Final = 30 * 1024  # bytes of markup, of Telegram's 32768
 _UNSAFE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ud800-\udfff\ufff9-\ufffb]"
 )
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
 _TAG: Final = re.compile(r"<(/?)([a-zA-Z][a-zA-Z-]*)([^>]*)>")
 _HREF: Final = re.compile(r"""href\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _REFERENCE: Final = re.compile(r"&(?:(lt|gt|amp|quot)|#(?:x([0-9a-fA-F]{1,6})|([0-9]{1,7})));?")
@@ -31,6 +32,11 @@ _JOINERS: Final = frozenset({"\u200d", "\ufe0e", "\ufe0f", "\u20e3"})
 def clean(text: str) -> str:
     """Take out what no message may carry, and end lines as Telegram does."""
     return _UNSAFE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def encodable(text: str) -> str:
+    """Take out halves of surrogate pairs: neither Telegram nor the state file can take one."""
+    return _SURROGATES.sub("", text)
 
 
 def escape(text: str) -> str:

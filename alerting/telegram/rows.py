@@ -22,6 +22,7 @@ from enum import IntFlag, StrEnum
 from typing import Final
 
 from alerting.telegram.draft import Button, Draft, Keyboard, Kind, Priority
+from alerting.telegram.html import encodable
 
 
 class State(StrEnum):
@@ -127,8 +128,8 @@ def _fold(connection: sqlite3.Connection, draft: Draft) -> bool:
         "UPDATE outbox SET html = ?, plain = ?, buttons = ?, priority = min(priority, ?), degraded = degraded & ?,"
         " silent = CASE WHEN ? THEN silent ELSE ? END WHERE id = ?",
         (
-            draft.html,
-            draft.plain,
+            encodable(draft.html),
+            encodable(draft.plain),
             _dump(draft.buttons),
             int(draft.priority),
             int(_KEPT_BY_NEW_CONTENT),
@@ -149,8 +150,8 @@ def _insert(connection: sqlite3.Connection, draft: Draft, chat: int) -> None:
         "kind": draft.kind.value,
         "priority": int(draft.priority),
         "state": State.QUEUED.value,
-        "html": draft.html,
-        "plain": draft.plain,
+        "html": encodable(draft.html),
+        "plain": encodable(draft.plain),
         "buttons": _dump(draft.buttons),
         "silent": draft.silent,
         "reply_to_key": draft.reply_to_key,
@@ -413,7 +414,7 @@ def _moment(seconds: float) -> datetime:
 
 
 def _dump(buttons: Keyboard) -> str:
-    return json.dumps([[[b.text, b.data, b.url] for b in row] for row in buttons], ensure_ascii=False)
+    return json.dumps([[[encodable(b.text), b.data, b.url] for b in row] for row in buttons])
 
 
 def _load(text: str) -> Keyboard:

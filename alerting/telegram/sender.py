@@ -189,8 +189,8 @@ class Sender:
             polling: The same for ``getUpdates``.
         """
         for name in ("httpx", "httpcore", "telegram"):
-            if logging.getLogger(name).getEffectiveLevel() < logging.WARNING:
-                logging.getLogger(name).setLevel(logging.WARNING)
+            logger = logging.getLogger(name)
+            logger.setLevel(max(logger.level, logging.WARNING))
         self._token = token
         self.bot = Bot(
             token.reveal(),
