@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# After `sudo make …`: gives what root made in the checkout back to the person who called sudo.
+# After `sudo make …`: gives what root made in a person's own checkout back to that person.
 set -euo pipefail
-[[ -n ${SUDO_UID:-} && $SUDO_UID != 0 ]] || exit 0
+[[ ${SUDO_UID:-0} != 0 && $(stat -c %u .) == "$SUDO_UID" ]] || exit 0
 chown -R --no-dereference --from=0 "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" .
