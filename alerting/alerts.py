@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
-from types import MappingProxyType
 from typing import Final
 
 from alerting.labels import Labels
 
-NO_ANNOTATIONS: Final[Mapping[str, str]] = MappingProxyType({})
 DEFAULT_RANK: Final = 50
 
 
@@ -61,7 +59,7 @@ class Alert:
     """
 
     labels: Labels
-    annotations: Mapping[str, str] = NO_ANNOTATIONS
+    annotations: Mapping[str, str] = field(default_factory=dict)
     active_at: datetime
     value: float = 0.0
     ended_at: datetime | None = None

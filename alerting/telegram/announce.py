@@ -7,6 +7,7 @@ restart too.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from alerting.telegram.render import Text, View
 
 _PRIORITIES: Final = {Severity.CRITICAL: Priority.CRITICAL, Severity.WARNING: Priority.WARNING}
 _REMINDER_LIFE: Final = timedelta(hours=1)
+_NUMBERS_EVERY: Final = timedelta(seconds=30)
+_NUMBER: Final = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ class TelegramAnnouncer:
         self._zone = zone
         self._host_of = host_of
         self._containers_of = containers_of
+        self._last_edit: dict[str, datetime] = {}
 
     def announce(self, connection: sqlite3.Connection, announcement: Announcement) -> None:
         """Enqueue the incident's message or its edit, and the replies people must hear."""
@@ -78,7 +82,8 @@ class TelegramAnnouncer:
         severity = incident.told_severity
         for index, chat in enumerate(chats):
             key = f"{incident.id}/{index}"
-            if said.get(key) != text.html:
+            if said.get(key) != text.html and not self._only_numbers(key, said.get(key, ""), text, announcement):
+                self._last_edit[key] = announcement.at
                 self._speak(connection, announcement, chat, key, text, new=key not in said)
                 said[key] = text.html
             for kind, loud in announcement.step.calls:
@@ -95,6 +100,12 @@ class TelegramAnnouncer:
                 connection,
                 _draft(key, chat, Kind.SEND, Priority.INFO, text, arrival.at, silent=True),
             )
+
+    def _only_numbers(self, key: str, said: str, text: Text, announcement: Announcement) -> bool:
+        """Whether an edit would only change numbers, so soon after another that it can wait for the next evaluation."""
+        last = self._last_edit.get(key)
+        recent = last is not None and announcement.at - last < _NUMBERS_EVERY
+        return recent and not announcement.step.calls and _NUMBER.sub("0", said) == _NUMBER.sub("0", text.html)
 
     def _speak(
         self,

@@ -134,7 +134,7 @@ def _headline(view: View, leader: Member) -> str:
     alert = leader.alert
     if view.incident.phase is Phase.OVER:
         return f"{_mark(view)} {_ended(view, leader)}"
-    if alert.firing:
+    if alert.firing or alert.detail == "not running":
         return f"{_MARKS[alert.severity]} {_summary(alert)}"
     seen = view.at(alert.ended_at or view.now)
     silence = _SILENT.get(alert.detail)
@@ -243,7 +243,9 @@ def _footer(view: View, leader: Member) -> list[str]:
     folded = len(entries) - _HISTORY_LINES
     recent = entries[-_HISTORY_LINES:]
     history = " · ".join(f"{view.at(entry.at)} {entry.what}" for entry in recent)
-    if folded > 0:
+    if folded <= 0:
+        history = f"{view.at(_since(view))} {_state(leader.alert)} · {history}"
+    else:
         history = f"{folded} earlier · {history}"
     runbook = leader.alert.annotations.get("runbook_url", "")
     link = f'<a href="{escape(runbook)}">Runbook</a>' if _linkable(runbook) else ""
