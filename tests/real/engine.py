@@ -13,21 +13,18 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import io
 import ipaddress
 import os
 import signal
 import socket
-import struct
 import subprocess
-import tarfile
 import tempfile
 import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.real import leftovers
+from tests.real import images, leftovers, turn
 from tests.real.components import Component, obtain
 
 if TYPE_CHECKING:
@@ -41,7 +38,6 @@ NETWORKS = ipaddress.IPv4Network(
 )  # the bridge has the first /24, Compose's networks the others
 _BRIDGE_ADDRESS = "10.213.0.1/24"
 _NETWORK_POOL = "base=10.213.128.0/17,size=24"
-_LOCK_NAME = "\0vakhta-engine"
 
 _CONTAINERD_CONFIG = """\
 version = 2
@@ -113,7 +109,7 @@ class Engine:
         """
         if os.geteuid() != 0:
             raise EngineError("a Docker engine of our own needs root: run with sudo")
-        self._lock = _lock(self._lock_wait_seconds)
+        self._lock = self._take_turn()
         try:
             leftovers.clean(ROOT, networks=NETWORKS)
             for folder in (ROOT, ROOT / "cli"):
@@ -235,7 +231,7 @@ class Engine:
     def import_busybox(self) -> None:
         """Make the images ``busybox:1.35`` and ``busybox:1.36``: every applet, and /etc/version, which differs."""
         for tag in ("1.35", "1.36"):
-            self.docker("import", "--change", 'CMD ["sh"]', "-", f"busybox:{tag}", stdin=_busybox_tree(tag))
+            self.docker("import", "--change", 'CMD ["sh"]', "-", f"busybox:{tag}", stdin=images.busybox(tag))
 
     def remove_all(self) -> None:
         """Remove all containers, volumes and networks; images stay. A daemon that is down or frozen is revived."""
@@ -248,6 +244,12 @@ class Engine:
             self.docker("rm", "--force", "--volumes", *containers)
         self.docker("volume", "prune", "--all", "--force")
         self.docker("network", "prune", "--force")
+
+    def _take_turn(self) -> socket.socket:
+        try:
+            return turn.take(self._lock_wait_seconds)
+        except TimeoutError as error:
+            raise EngineError(str(error)) from None
 
     def _start_containerd(self) -> None:
         config = ROOT / "containerd.toml"
@@ -332,62 +334,6 @@ def _end(process: subprocess.Popen[bytes], how: signal.Signals, *, within_second
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait(within_seconds)
-
-
-def _lock(wait_seconds: float) -> socket.socket:
-    """Take the lock: an abstract socket's name, which the kernel frees with its holder, however that one ends."""
-    lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    deadline = time.monotonic() + wait_seconds
-    while True:
-        try:
-            lock.bind(_LOCK_NAME)
-            lock.listen()
-        except OSError:
-            if time.monotonic() > deadline:
-                lock.close()
-                raise EngineError(
-                    f"another test run or demo uses the engine since over {wait_seconds:g} s ({_holder()}): end it first"
-                ) from None
-            time.sleep(0.2)
-        else:
-            return lock
-
-
-def _holder() -> str:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
-        try:
-            asking.connect(_LOCK_NAME)
-        except OSError:
-            return "it has just ended"
-        pid, _, _ = struct.unpack("3i", asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return f"process {pid}"
-
-
-def _busybox_tree(version: str) -> bytes:
-    program = obtain("busybox")["busybox"].program()
-    applets = subprocess.run([program, "--list"], check=True, capture_output=True, text=True).stdout.split()
-    texts = {
-        "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
-        "etc/group": "root:x:0:\nnogroup:x:65534:\n",
-        "etc/version": f"{version}\n",
-    }
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for folder, mode in (("bin", 0o755), ("etc", 0o755), ("root", 0o700), ("tmp", 0o1777)):
-            entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, mode
-            archive.addfile(entry)
-        archive.add(program, "bin/busybox")
-        for applet in applets:
-            if applet != "busybox":
-                entry = tarfile.TarInfo(f"bin/{applet}")
-                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
-                archive.addfile(entry)
-        for name, text in texts.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text)
-            archive.addfile(entry, io.BytesIO(text.encode()))
-    return packed.getvalue()
 
 
 def _command(*command: str) -> None:
