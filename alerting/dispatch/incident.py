@@ -200,15 +200,17 @@ def _open(incident: Incident, now: datetime, timing: Timing, hidden: IsHidden) -
     shown = visible(incident, now, hidden)
     incident = _mark_told(incident, shown)
     if not any(member.ongoing for member in deciding(shown)):
-        return _end(incident, now, shown)
+        if _settling(incident, now, hidden):
+            return Step(incident=incident)  # one is over as another begins: wait whether that one lasts
+        return _end(incident, now, timing, shown)
     severity = _loudest({f: m for f, m in shown.items() if m.alert.firing})
     sounded = incident.last_sound_at
     if severity > incident.told_severity:
         if sounded is not None and now - sounded < timing.group_interval:
             return Step(incident=incident, speak=True, wake_at=sounded + timing.group_interval)
-        return _call(
-            replace(incident, told_severity=severity), now, Call.WORSE, loud=severity >= Severity.WARNING
-        )
+        # A re-opened incident that nobody has heard of yet has no told severity.
+        call = Call.AGAIN if incident.told_severity is Severity.NONE else Call.WORSE
+        return _call(replace(incident, told_severity=severity), now, call, loud=severity >= Severity.WARNING)
     if severity >= Severity.WARNING and sounded is not None and now - sounded >= timing.repeat_interval:
         return _call(incident, now, Call.REMINDER, loud=True)
     return Step(incident=incident, speak=True)
@@ -216,11 +218,9 @@ def _open(incident: Incident, now: datetime, timing: Timing, hidden: IsHidden) -
 
 def _over(incident: Incident, now: datetime, timing: Timing, hidden: IsHidden) -> Step:
     assert incident.over_at is not None
-    over_at = incident.over_at
-    shown = visible(incident, now, hidden)
-    again = {f: m for f, m in shown.items() if m.alert.firing and m.seen_at > over_at}
+    again = {f: m for f, m in visible(incident, now, hidden).items() if _is_again(incident, m)}
     if not again:
-        if now - over_at < REOPEN:
+        if now - incident.over_at < REOPEN:
             return Step(incident=incident)
         return _close(incident)
     severity = _loudest(again)
@@ -229,19 +229,42 @@ def _over(incident: Incident, now: datetime, timing: Timing, hidden: IsHidden) -
         phase=Phase.OPEN,
         over_at=None,
         acknowledged=False,
-        told_severity=severity,
+        told_severity=severity if severity < Severity.WARNING else Severity.NONE,
         times=incident.times + 1,
         history=(*incident.history, Entry(at=now, what="again")),
     )
-    loud = severity >= Severity.WARNING
-    del timing
-    return _call(reopened, now, Call.AGAIN, loud=True) if loud else Step(incident=reopened, speak=True)
+    return (
+        Step(incident=reopened, speak=True)
+        if severity < Severity.WARNING
+        else _open(reopened, now, timing, hidden)
+    )
+
+
+def _is_again(incident: Incident, member: Member) -> bool:
+    """Whether a visible member opens an incident that is over again.
+
+    One that was told fires on only as an event. A quiet event does not re-open what was louder: a restart is how it ended.
+    """
+    if member.told or not member.alert.firing:
+        return False
+    return not member.alert.is_event or member.alert.severity >= min(Severity.WARNING, incident.told_severity)
+
+
+def _settling(incident: Incident, now: datetime, hidden: IsHidden) -> bool:
+    """Whether a state alert is here that has not lasted long enough to be visible."""
+    return any(
+        member.seen_at + SETTLE > now
+        and member.alert.firing
+        and not (member.told or member.arrival or member.alert.is_event or hidden(member.alert))
+        and member.alert.severity > Severity.NONE
+        for member in incident.members.values()
+    )
 
 
 _PHASES: Final = {Phase.WAITING: _waiting, Phase.OPEN: _open, Phase.OVER: _over}
 
 
-def _end(incident: Incident, now: datetime, shown: Mapping[str, Member]) -> Step:
+def _end(incident: Incident, now: datetime, timing: Timing, shown: Mapping[str, Member]) -> Step:
     recovered = any(member.alert.ending is Ending.RECOVERED for member in deciding(shown))
     critical = incident.told_severity is Severity.CRITICAL
     over = replace(
@@ -253,18 +276,31 @@ def _end(incident: Incident, now: datetime, shown: Mapping[str, Member]) -> Step
     if not critical:
         return Step(incident=over, speak=True)
     told_long_ago = incident.told_at is not None and now - incident.told_at > QUIET_END
-    return _call(over, now, Call.OVER, loud=recovered and (told_long_ago or not incident.acknowledged))
+    just_heard = incident.last_sound_at is not None and now - incident.last_sound_at < timing.group_interval
+    loud = recovered and not just_heard and (told_long_ago or not incident.acknowledged)
+    return _call(over, now, Call.OVER, loud=loud)
 
 
 def _close(incident: Incident) -> Step:
-    """Forget an incident that is over; members that still go on unseen (events, arrivals, hidden) start afresh."""
-    left = {f: replace(m, told=False) for f, m in incident.members.items() if m.ongoing and not m.told}
+    """Forget an incident that is over; what still goes on waits as a new one, and what was told of it stays silent."""
+    left = {f: _unheard(m) for f, m in incident.members.items() if m.ongoing}
     if not left:
         return Step(incident=None)
-    afresh = replace(
-        incident, members=left, phase=Phase.WAITING, told_at=None, over_at=None, history=(), times=1
+    return Step(
+        incident=Incident(
+            id=incident.id,
+            receiver=incident.receiver,
+            route=incident.route,
+            group_labels=incident.group_labels,
+            opened_at=min(member.seen_at for member in left.values()),
+            members=left,
+        )
     )
-    return Step(incident=afresh)
+
+
+def _unheard(member: Member) -> Member:
+    """Return a member for a new incident: like an arrival, it does not speak if an earlier message told of it."""
+    return replace(member, told=False, arrival=member.arrival or member.told)
 
 
 def _call(incident: Incident, now: datetime, call: Call, *, loud: bool) -> Step:
