@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from tests.telegram_api.params import NAMES
 from tests.telegram_api.rules import BotApi, Response
@@ -13,6 +14,8 @@ from tests.telegram_api.rules import BotApi, Response
 _CONFLICT: Final = (
     "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
 )
+# The poll that waits for each bot, whichever way it came; set when a newer one ends it.
+_POLLERS: Final[WeakKeyDictionary[BotApi, asyncio.Event]] = WeakKeyDictionary()
 
 
 class Exchange:
@@ -21,16 +24,15 @@ class Exchange:
     def __init__(self, api: BotApi, clock: Callable[[], float]) -> None:
         self.api = api
         self.clock = clock
-        self._poller: asyncio.Event | None = None  # set when a newer poll ends this one
 
     async def request(self, path: str, params: Mapping[str, str]) -> Response:
         """Answer a request when it is time to."""
         method = path.rpartition("/")[2]
         if NAMES.get(method.lower()) != "getUpdates":
             return await self._later(self.api.request(path, params, self.clock()))
-        if self._poller is not None:
-            self._poller.set()
-        self._poller = ended = asyncio.Event()
+        if (older := _POLLERS.get(self.api)) is not None:
+            older.set()
+        _POLLERS[self.api] = ended = asyncio.Event()
         return await self._later(await self._poll(path, params, ended))
 
     async def _later(self, response: Response) -> Response:
