@@ -65,7 +65,7 @@ def make_run_serves_and_ends() -> str:
         served = time.monotonic() - begun
         _expect("\ndocker_up 0" in metrics, f"no 'docker_up 0' in /metrics:\n{metrics[:2000]}")
         _expect(
-            "no docker" in log.read_text().lower(),
+            "docker is not running" in log.read_text().lower(),
             f"the console does not say that there is no Docker:\n{_end(log)}",
         )
         pressed = time.monotonic()
