@@ -105,7 +105,8 @@ def most_telling(view: View) -> Member:
     told = view.told
     firing = {f: m for f, m in told.items() if m.alert.firing}
     ongoing = {f: m for f, m in told.items() if m.ongoing}
-    candidates = firing or ongoing or {f: m for f, m in told.items() if any(m is d for d in deciding(told))}
+    decided = {f: m for f, m in told.items() if any(m is d for d in deciding(told))}
+    candidates = decided if view.incident.phase is Phase.OVER else firing or ongoing or decided
     _, first = min(candidates.items(), key=lambda item: _order(item[0] in view.hidden, item[1].alert))
     return first
 

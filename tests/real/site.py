@@ -124,6 +124,8 @@ class Site:
             process.kill()
             process.wait()
             raise
+        if process.stdout is not None:
+            process.stdout.close()
         return time.monotonic() - started
 
     def stop(self) -> None:

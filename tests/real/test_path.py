@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.real.engine import Engine
+from tests.real.engine import Engine, EngineError
 from tests.real.site import Site
 
 IMAGE = "busybox:1.35"
@@ -161,7 +160,7 @@ class TestNotTold:
     def test_compose_run(self, site: Site, engine: Engine, tmp_path: Path) -> None:
         """A one-off container may fail as it likes."""
         compose(engine, tmp_path, "web", STUBBORN)
-        with pytest.raises(subprocess.CalledProcessError):
+        with pytest.raises(EngineError, match="exit 9"):
             engine.compose(tmp_path, "run", "--rm", "web", "/bin/sh", "-c", "exit 9")
         self.quiet(site)
 
