@@ -9,6 +9,7 @@ Foreign exceptions become the ones of `exporter.errors`, each saying what to do.
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -155,10 +156,18 @@ class DockerEngine:
         with self._lock:
             client = self._clients.get(timeout)
         if client is None:
+            self._knock()
             client = _Client(base_url=self.host, version="auto", timeout=timeout, max_pool_size=_POOL_SIZE)  # type: ignore[arg-type] # the stubs know whole seconds only
             with self._lock:
                 client = self._clients.setdefault(timeout, client)
         return client
+
+    def _knock(self) -> None:
+        """Fail early, with the system's own error, when nobody listens: the package would leave its socket open."""
+        if self.host.startswith("unix://"):
+            with socket.socket(socket.AF_UNIX) as door:
+                door.settimeout(_PING_SECONDS)
+                door.connect(self.host.removeprefix("unix://"))
 
     def _forget_clients(self) -> None:
         """Ask for the API version anew next time: the daemon that comes back may be another."""

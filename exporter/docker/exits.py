@@ -4,8 +4,8 @@ Docker gives a code and no reason, and the code lies: an application that ignore
 one that the kernel or a person killed. What tells them apart is what the daemon was asked for around the death:
 
 * `docker stop`, `restart`, `compose up` with a change and `down` send `kill` with the container's stop signal, at most the stop timeout
-  before `die` (then SIGKILL follows), and `stop` right after it. `stop` also explains a death whose timeout was given on the command
-  line, which no event tells.
+  before `die` (then SIGKILL follows), and `stop` a few milliseconds before or after it. `stop` also explains a death whose timeout was
+  given on the command line, which no event tells.
 * `docker rm -f` sends `kill` with SIGKILL, then `die`, then `destroy` within milliseconds. A container started with `--rm` is destroyed
   like that whatever it died of, so there `destroy` explains nothing.
 * An OOM kill sends `oom` before or just after `die`.
@@ -13,7 +13,8 @@ one that the kernel or a person killed. What tells them apart is what the daemon
 So the reason of a death by signal is **provisional** until `stop`, `destroy` or `oom` had their second to come. It is published at
 once (nearly always it is right) and counted when settled: a counter cannot be taken back.
 
-The kill event always comes before its `die`: the daemon logs it while it holds the container's lock.
+The kill event always comes before its `die`: the daemon logs it while it holds the container's lock. What was recorded on real daemons
+is in docs/docker-semantics.md.
 """
 
 from dataclasses import dataclass, replace
@@ -99,29 +100,29 @@ def judge(*, code: int, died_at: float, evidence: Evidence, terms: StopTerms) ->
     Returns:
         The reason, and whether it is settled: no event still to come can change it.
     """
-    if _requested(code, died_at, evidence, terms):
+    if _asked_to_stop(died_at, evidence, terms):
         return ExitReason.REQUESTED, True
     if code == 0:
         return ExitReason.COMPLETED, True
     if _within(evidence.oom_at, died_at - _OOM_BEFORE_DIE_SECONDS, died_at + _OOM_AFTER_DIE_SECONDS):
         return ExitReason.OOM, True
     if _by_signal(code):
-        return ExitReason.KILLED, False
+        removed = not terms.auto_remove and _within(
+            evidence.destroy_at, died_at, died_at + _DESTROY_AFTER_DIE_SECONDS
+        )
+        return (ExitReason.REQUESTED, True) if removed else (ExitReason.KILLED, False)
     # The stop signal was sent so long ago that only `docker stop -t` can explain it: its `stop` event follows.
     asked_long_ago = any(number == terms.signal for number, _ in evidence.kills)
     return ExitReason.ERROR, not asked_long_ago
 
 
-def _requested(code: int, died_at: float, evidence: Evidence, terms: StopTerms) -> bool:
+def _asked_to_stop(died_at: float, evidence: Evidence, terms: StopTerms) -> bool:
     earliest = died_at - terms.patience
     if any(
         number == terms.signal and earliest <= at <= died_at + SETTLE_SECONDS for number, at in evidence.kills
     ):
         return True
-    if _within(evidence.stop_at, earliest, died_at + _STOP_AFTER_DIE_SECONDS):
-        return True
-    by_removal = _by_signal(code) and not terms.auto_remove
-    return by_removal and _within(evidence.destroy_at, died_at, died_at + _DESTROY_AFTER_DIE_SECONDS)
+    return _within(evidence.stop_at, earliest, died_at + _STOP_AFTER_DIE_SECONDS)
 
 
 def _within(at: float | None, earliest: float, latest: float) -> bool:
