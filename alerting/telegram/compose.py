@@ -32,15 +32,14 @@ def operation(row: Row, notes: Notes) -> Operation | None:
         if row.target is None:
             return None
         return Operation(kind=Kind.DELETE, chat_id=draft.chat_id, message_id=row.target)
-    edits = draft.kind is Kind.EDIT and row.target is not None
     text, as_html = _text(row, notes)
     return Operation(
-        kind=Kind.EDIT if edits else Kind.REPLY if row.reply_to else Kind.SEND,
+        kind=draft.kind,
         chat_id=draft.chat_id,
         text=text,
         as_html=as_html,
         thread_id=None if degraded & Degraded.NO_THREAD else draft.thread_id,
-        message_id=row.target if edits else None,
+        message_id=row.target if draft.kind is Kind.EDIT else None,
         reply_to=None if degraded & Degraded.NO_REPLY else row.reply_to,
         buttons=() if degraded & Degraded.NO_BUTTONS else draft.buttons,
         silent=draft.silent,

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntFlag, StrEnum
 from typing import Final
@@ -263,12 +263,16 @@ def start(connection: sqlite3.Connection, row_id: int) -> Row | None:
     ).fetchone()
     if row is None:
         return None
+    draft, target = _draft(row), message_id(connection, row["key"])
+    if draft.kind is Kind.EDIT and target is None:  # from here on it can make copies: it is a message
+        connection.execute("UPDATE outbox SET kind = 'send' WHERE id = ?", (row_id,))
+        draft = replace(draft, kind=Kind.SEND)
     return Row(
         id=row["id"],
-        draft=_draft(row),
+        draft=draft,
         ambiguous=row["ambiguous"],
         degraded=Degraded(row["degraded"]),
-        target=message_id(connection, row["key"]),
+        target=target,
         reply_to=message_id(connection, row["reply_to_key"]) if row["reply_to_key"] else None,
     )
 

@@ -248,6 +248,7 @@ class Sender:
             "link_preview_options": _NO_PREVIEW,
         }
         if operation.kind is Kind.EDIT:
+            assert operation.message_id is not None
             edited = await self.bot.edit_message_text(message_id=operation.message_id, **common)
             return operation.message_id if isinstance(edited, bool) else edited.message_id
         answers = operation.reply_to

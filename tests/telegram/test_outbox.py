@@ -130,7 +130,9 @@ async def test_a_reply_in_its_own_conversation_does_not_take_its_place():
     """Later edits still go to the first message."""
     async with world() as w:
         await w.put("a", html="down")
+        await w.settle()
         await w.put("a", REPLY, Priority.ONCALL, "acknowledged", reply_to_key="a")
+        await w.settle()
         await w.put("a", EDIT, Priority.EDIT, "up")
         await w.settle()
         assert w.texts() == ["up", "acknowledged"]

@@ -146,6 +146,16 @@ async def test_a_warning_in_doubt_is_sent_once_more_and_then_left():
         assert not w.dead
 
 
+async def test_an_edit_that_has_to_be_a_message_is_bounded_like_one():
+    """Nothing to edit: it makes copies when it is sent in doubt, so it is not repeated for ever."""
+    async with world() as w:
+        w.api.faults.add(broken(Trouble.DROP_AFTER, times=None))
+        await w.put("a", EDIT, Priority.WARNING, "x")
+        await w.settle()
+        assert w.texts() == ["x", f"x{DUPLICATE}"]
+        assert await w.states() == ["unconfirmed"]
+
+
 async def test_a_critical_message_in_doubt_is_sent_until_one_is_confirmed():
     """After 10 s, 60 s, then every 10 min: four copies in 12 min at most."""
     async with world() as w:
