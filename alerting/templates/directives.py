@@ -120,7 +120,6 @@ class FormatReader:
             return None, "%!(BADWIDTH)"
         if width < 0:
             flags["minus"] = True
-            flags.pop("zero", None)
         return abs(width), ""
 
     def _precision(self) -> tuple[int | None, str]:

@@ -141,7 +141,5 @@ def sorted_items(mapping: Mapping[object, object]) -> list[tuple[object, object]
     return sorted(mapping.items(), key=_sort_key)
 
 
-def _sort_key(item: tuple[object, object]) -> tuple[str, bool, object]:
-    key = item[0]
-    is_nan = isinstance(key, float) and key != key  # noqa: PLR0124  # NaN sorts first
-    return kind(key), not is_nan, 0 if is_nan else key
+def _sort_key(item: tuple[object, object]) -> tuple[str, object]:
+    return kind(item[0]), item[0]

@@ -90,6 +90,14 @@ def test_a_slow_function_is_noticed_when_it_returns():
         template.render({}, functions={"slow": slow}, limits=Limits(clock=lambda: next(seconds)))
 
 
+def test_what_functions_return_counts_as_text():
+    """A function's text is paid for, also if it is never written."""
+    functions = {"big": lambda: "x" * 600}
+    template = Template.parse("{{$x := big}}{{$x := big}}", name="t", functions=functions)
+    with pytest.raises(TemplateExecutionError, match="more than 1000 bytes of text"):
+        template.render(None, functions=functions, limits=Limits(output_bytes=1000))
+
+
 HALF = MAX_TEXT // 2
 HOSTILE = [
     pytest.param("{{range 1000000000}}{{end}}", id="endless loop"),

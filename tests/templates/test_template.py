@@ -146,7 +146,11 @@ def test_own_functions_come_before_gos():
 ALERT = Struct(
     type_name="template.Alert",
     fields={"Status": "firing", "Labels": StringMap({"a": "1"}), "Parent": None},
-    methods={"Fired": lambda: True, "Get": lambda name: f"<{name}>"},
+    methods={
+        "Fired": lambda: True,
+        "Other": lambda: Struct(type_name="template.Alert"),
+        "Get": lambda name: f"<{name}>",
+    },
 )
 
 
@@ -168,6 +172,7 @@ ALERT = Struct(
         ),
         pytest.param("{{printf `%T` .}}", "template.Alert", id="type"),
         pytest.param("{{eq . .}}", "true", id="equal to itself"),
+        pytest.param("{{eq . .Other}}", "false", id="not equal to one that looks the same"),
         pytest.param("{{if .}}yes{{end}}", "yes", id="always true"),
     ],
 )
