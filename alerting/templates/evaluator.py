@@ -156,8 +156,6 @@ class Evaluator(ABC):
                 if not node.names and (arguments or final is not _MISSING):
                     raise FaultError(f"can't give argument to non-function {node}")
             case nodes.Chain():
-                if isinstance(node.operand, nodes.Nil):
-                    raise FaultError(f"indirection through explicit nil in {node}")
                 value = self._operand(dot, node.operand)
                 self._node = node
         for place, name in enumerate(node.names, 1):

@@ -34,22 +34,23 @@ class Interpreter(Evaluator):
     def __init__(
         self,
         definitions: Mapping[str, Definition],
+        name: str,
         functions: Mapping[str, Callable[..., object]],
         limits: Limits,
     ) -> None:
         super().__init__(functions, limits)
         self._definitions = definitions
         self._out: list[str] = []
-        self._current: Definition | None = None
+        self._current = definitions[name]
 
-    def run(self, name: str, data: object) -> str:
-        """Render a definition.
+    def run(self, data: object) -> str:
+        """Render the definition that was named.
 
         Raises:
             TemplateExecutionError: The data did not fit, a function failed or a limit was reached.
         """
         try:
-            return literals.clean(self.invoke(name, data))
+            return literals.clean(self.invoke(self._current.name, data))
         except (FaultError, LimitError) as error:
             self._fail(str(error), error)
         except RecursionError as error:
@@ -66,10 +67,8 @@ class Interpreter(Evaluator):
 
     def _fail(self, reason: str, cause: Exception) -> NoReturn:
         definition, node = self._current, self._node
-        if definition is None or node is None:
-            raise TemplateExecutionError(reason, name="", line=1, column=1) from cause
-        line, column = definition.source.place(node.pos)
-        if not isinstance(node, nodes.Text):
+        line, column = definition.source.place(node.pos if node else 0)
+        if node and not isinstance(node, nodes.Text):
             reason = f'executing "{definition.name}" at <{shorten(str(node), 120)}>: {reason}'
         raise TemplateExecutionError(reason, name=definition.source.name, line=line, column=column) from cause
 

@@ -60,8 +60,6 @@ class Token:
 
     def __str__(self) -> str:
         """Name the token as a message does: keywords in angle brackets, long text cut short."""
-        if self.kind is Kind.EOF:
-            return "EOF"
         if self.kind is Kind.KEYWORD or self.kind in (Kind.DOT, Kind.NIL):
             return f"<{self.text}>"
         shown = self.text if len(self.text) <= 10 else self.text[:10]

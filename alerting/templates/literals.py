@@ -56,8 +56,6 @@ def clean(text: str) -> str:
 def parse_integer(text: str) -> int | None:
     """Read an integer constant of any base, or return None; the size is the caller's to check."""
     body = text.lstrip("+-")
-    if len(text) - len(body) > 1:
-        return None
     try:
         value = int(body.replace("_", ""), 8) if _LEGACY_OCTAL.fullmatch(body) else int(body, 0)
     except ValueError:

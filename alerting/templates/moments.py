@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Final, Self
 
-from alerting.templates.functions import Function, FunctionError
+from alerting.templates.functions import Function
 from alerting.templates.values import Struct
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -117,10 +117,7 @@ def _constant(value: object) -> Function:
 
 def format_time(moment: datetime, layout: str) -> str:
     """Write a moment by Go's layout."""
-    try:
-        return _LAYOUT.sub(lambda found: _piece(moment, found[0]), layout)
-    except KeyError as error:
-        raise FunctionError(f"time layout element {error} is not supported") from None
+    return _LAYOUT.sub(lambda found: _piece(moment, found[0]), layout)
 
 
 def _piece(at: datetime, element: str) -> str:

@@ -179,6 +179,9 @@ class Branches(Node):
     branches: tuple[tuple[Pipe, Body], ...]
     otherwise: Body
 
+    def __str__(self) -> str:
+        return f"{{{{{'with' if self.moves_dot else 'if'} {self.branches[0][0]}}}}}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Range(Node):

@@ -59,15 +59,13 @@ def _lt(first: object, second: object) -> bool:
         raise FunctionError("invalid type for comparison")
     if kinds[0] != kinds[1] and not _INTEGERS.issuperset(kinds):
         raise FunctionError(_incompatible(first, second))
-    match first, second:
-        case bool(), _:
-            raise FunctionError("invalid type for comparison")
-        case str(), str():
-            return literals.as_bytes(first) < literals.as_bytes(second)
-        case ((int() | float()), (int() | float())):
-            return first < second
-        case _:
-            raise AssertionError(kinds)  # both kinds are comparable and fit each other
+    if isinstance(first, str) and isinstance(second, str):
+        return literals.as_bytes(first) < literals.as_bytes(second)
+    if isinstance(first, bool):
+        raise FunctionError("invalid type for comparison")
+    assert isinstance(first, int | float)  # the kinds are comparable and fit each other
+    assert isinstance(second, int | float)
+    return first < second
 
 
 def _le(first: object, second: object) -> bool:

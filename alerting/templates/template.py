@@ -80,4 +80,4 @@ class Template:
         Raises:
             TemplateExecutionError: The data did not fit, a function failed or a limit was reached.
         """
-        return Interpreter(self.definitions, functions, limits).run(self.name, data)
+        return Interpreter(self.definitions, self.name, functions, limits).run(data)

@@ -49,6 +49,7 @@ def _reason(text, **limits):
             "nested deeper than 3 levels",
             id="blocks",
         ),
+        pytest.param("x", {"nesting": 0}, "nested deeper than 0 levels", id="not even itself"),
         pytest.param("{{(((1)))}}", {"nesting": 3}, "nested deeper than 3 levels", id="parentheses"),
     ],
 )
@@ -68,6 +69,30 @@ def test_each_limit_stops_the_rendering(text, limits, expected):
 def test_a_limit_itself_is_allowed(text, limits, expected):
     """What just fits is rendered."""
     assert _render(text, **limits) == expected
+
+
+@pytest.mark.parametrize(
+    ("statement", "shown"),
+    [
+        pytest.param("{{print 1}}", "{{print 1}}", id="action"),
+        pytest.param("{{if 1}}a{{else}}b{{end}}", "{{if 1}}", id="if"),
+        pytest.param("{{with 1}}a{{end}}", "{{with 1}}", id="with"),
+        pytest.param("{{range 1}}a{{end}}", "{{range 1}}", id="range"),
+        pytest.param('{{template "t" 1}}', '{{template "t" 1}}', id="template"),
+    ],
+)
+def test_a_statement_that_came_too_late_is_named(statement, shown):
+    """The error quotes the head of the statement, not all that is in it."""
+    with pytest.raises(TemplateExecutionError) as caught:
+        _render(f"a{statement}", steps=1)
+    assert caught.value.reason == f'executing "t" at <{shown}>: more than 1 steps'
+    assert caught.value.column in (2, 4)
+
+
+def test_break_is_named_too():
+    """A limit may be reached at any statement."""
+    with pytest.raises(TemplateExecutionError, match=r"at <\{\{break\}\}>: more than 3 steps"):
+        _render("{{range 1}}{{break}}{{end}}", steps=3)
 
 
 def test_time_is_looked_at_in_every_round():
@@ -134,6 +159,7 @@ def test_hostile_texts_end_in_an_error_soon(text, expand_alert):
 @pytest.mark.parametrize(
     "text",
     [
+        pytest.param("x" * MAX_TEXT, id="plain text"),
         pytest.param("{{1}}" * (MAX_TEXT // 5), id="actions"),
         pytest.param("{{$a := 1}}" * (MAX_TEXT // 11), id="variables of one name"),
         pytest.param(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -78,6 +79,29 @@ def test_whole_values_print_as_floats_do(context):
 def test_special_values(context, value, expected):
     """What is no number is shown as such, humanized or not."""
     assert _expand(context, "{{ $value }} {{ $value | humanize }}", value=value) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{{ toDuration "NaN" }}', "value is NaN or Inf"),
+        (
+            "{{ toDuration 1e12 }}",
+            "1e+12 cannot be represented as a nanoseconds duration since it overflows int64",
+        ),
+    ],
+)
+def test_durations_have_bounds(context, text, expected):
+    """A duration holds 292 years."""
+    with pytest.raises(TemplateExecutionError, match=re.escape(expected)):
+        _expand(context, text)
+
+
+def test_labels_that_are_not_unicode(context):
+    """A label value no UTF-8 can hold is written with replacement characters and breaks nothing."""
+    text = '{{ $labels.a }} {{ printf "%q %s" $labels.a $labels }} {{ reReplaceAll "b" "c" $labels.a }}'
+    expected = '���b "\\ufffdb" map[a:���b] ���c'  # three bytes that are none of UTF-8
+    assert _expand(context, text, labels={"a": "\ud800b"}) == expected
 
 
 def test_now_is_the_evaluations_time_in_milliseconds(context):

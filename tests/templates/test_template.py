@@ -123,6 +123,16 @@ def test_functions_refuse_the_rest(text, expected):
     assert expected in _reason(text, 42)
 
 
+def test_nil_is_refused_where_a_type_is_asked_for():
+    """Data that is missing does not become an empty string on the way into a function."""
+    assert _reason("{{given .}}", None) == "invalid value; expected string"
+
+
+def test_a_described_function_is_still_a_function():
+    """A table of functions may be called from Python as well."""
+    assert FUNCTIONS["given"]("a") == "<a>"
+
+
 def test_unknown_functions_are_syntax_errors():
     """A template may name only what it is given, also where it is never called."""
     with pytest.raises(TemplateSyntaxError, match='function "repeat" not defined'):
