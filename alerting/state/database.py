@@ -126,8 +126,8 @@ class Database:
             )
         done: Future[T] = Future()
         jobs.put(_Job(work, done))
-        # A caller that is cancelled leaves its work in the queue: half a decision must not be kept back.
-        return await asyncio.shield(asyncio.wrap_future(done))
+        # A caller that is cancelled leaves its work in the queue: what was decided is written.
+        return await asyncio.wrap_future(done)
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after every commit, in the writer thread, before the writers hear of it.

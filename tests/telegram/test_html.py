@@ -51,6 +51,8 @@ def test_a_clipped_text_fits_and_says_what_is_missing(text, budget):
         pytest.param("ab" + "👍🏽" * 20, 20, "ab👍🏽… (+38 chars)", id="skin-tone-stays"),
         pytest.param("a" + "🇩🇪" * 20, 21, "a🇩🇪… (+38 chars)", id="flag-stays-whole"),
         pytest.param("abcdee\u0301" + "z" * 40, 19, "abcde… (+42 chars)", id="accent-stays"),
+        pytest.param("ab❤\ufe0f" + "z" * 40, 16, "ab… (+42 chars)", id="variation-stays"),
+        pytest.param("a👩\u200d🚀" + "z" * 40, 17, "a… (+43 chars)", id="joined-emoji-stays"),
         pytest.param("x" * 40, 3, "… (+40 chars)", id="no-room-at-all"),
     ],
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from telegram.error import NetworkError
 
 from alerting.telegram.draft import Kind
 from alerting.telegram.errors import Action, Reason
 from alerting.telegram.sender import Operation, Sender
-from tests.telegram_api import GROUP, TOKEN, BotApi, Fault, StandIn, Trouble
+from tests.telegram_api import GROUP, TOKEN, BotApi, Fault, MemoryRequest, StandIn, Trouble
 from vakhta.secrets import Secret
 
 SECRET_HALF = TOKEN.split(":")[1]
@@ -129,6 +130,24 @@ async def test_the_token_is_in_no_log_line_and_no_verdict(stand_in, sender, capl
     said += [f"{record.getMessage()} {vars(record)}" for record in caplog.records]
     assert len(said) > 30
     assert not [line for line in said if SECRET_HALF[:-1] in line]
+
+
+class Blabbing(MemoryRequest):
+    """A client whose failures quote the URL."""
+
+    async def do_request(self, url, *_, **__):
+        """Fail."""
+        raise NetworkError(f"cannot reach {url}")
+
+
+async def test_a_failure_that_quotes_the_url_does_not_show_the_token():
+    """Not even one that does not look like a token."""
+    request = Blabbing(BotApi())
+    sender = Sender(Secret("12:hush"), request=request, polling=request)
+    for failure in (await sender.probe(), (await sender.send(MESSAGE)).failure):
+        assert failure is not None
+        assert failure.detail.startswith("cannot reach https://api.telegram.org/bot<secret>/")
+    await sender.close()
 
 
 async def test_a_short_token_is_not_shown_either(stand_in, caplog):

@@ -76,6 +76,18 @@ async def test_an_unknown_refusal_is_tried_bare_once_then_given_up():
         assert await w.states() == ["dead"]
 
 
+async def test_a_refusal_that_does_not_end_is_given_up():
+    """Leaving off what it names does not help: bare once, then a dead letter."""
+    async with world() as w:
+        w.api.faults.add(
+            broken(Trouble.STATUS, status=400, description="Bad Request: BUTTON_DATA_INVALID", times=None)
+        )
+        await w.put("a", buttons=((Button(text="Ack", data="x"),),))
+        await w.clock.run(lambda: w.dead)
+        asked = [("reply_markup" in e.params, "parse_mode" in e.params) for e in w.api.ledger]
+        assert asked == [(True, True), (False, True), (False, False)]
+
+
 async def test_an_edit_that_changes_nothing_is_done():
     """Telegram refuses it; it is as it should be."""
     async with world() as w:
