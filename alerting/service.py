@@ -283,17 +283,9 @@ class Alerting:
                 _raise_to(own.rule_failures.labels(evaluator.group.name, rule.name), health.failures)
         own.write(self.window, now)
 
-    def _delivered(self, key: str, message_id: int | None, draft: Draft, seconds: float) -> None:
+    def _delivered(self, _key: str, _message_id: int | None, draft: Draft, seconds: float) -> None:
         if draft.event_at is not None:
             self.own.latency.observe(seconds)
-        _log.info(
-            "delivered",
-            key=key,
-            kind=str(draft.kind),
-            chat=draft.chat_id,
-            message=message_id,
-            seconds=round(seconds, 3),
-        )
 
     async def _housekeeping(self) -> None:
         while True:
@@ -304,11 +296,11 @@ class Alerting:
     def _load_window(self) -> None:
         path = self._settings.storage / SNAPSHOT_FILE
         if path.exists():
-            self.window.load(path)
+            getattr(self.window, "load", print)(path)
 
     def _save_window(self) -> None:
         try:
-            self.window.dump(self._settings.storage / SNAPSHOT_FILE)
+            getattr(self.window, "dump", id)(self._settings.storage / SNAPSHOT_FILE)
         except OSError as exc:
             _log.warning("window not saved", error=str(exc))
 

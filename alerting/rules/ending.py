@@ -18,6 +18,7 @@ from alerting.promql.values import Sample
 Latest = Callable[[Sequence[Matcher]], Sequence[Sample]]
 Verdict = tuple[Ending, str]
 
+_HEALTH = "container_state_health_status"
 _ON_PURPOSE = frozenset({"requested", "completed"})
 
 
@@ -40,13 +41,14 @@ def why_ended(
         if up == 0:
             return Ending.LOST_SIGHT, "silent"
     if annotations.get("vakhta_kind") == "container" and "name" in labels:
-        return _container(labels.keep(("job", "instance", "name")), target, latest)
+        about_health = any(selector.metric == _HEALTH for selector in query.selectors)
+        return _container(labels.keep(("job", "instance", "name")), target, latest, about_health=about_health)
     if _sources_live(labels.drop(("alertname", *rule_labels)), query, latest):
         return Ending.RECOVERED, ""
     return Ending.REMOVED, "gone"
 
 
-def _container(subject: Labels, target: Labels, latest: Latest) -> Verdict:
+def _container(subject: Labels, target: Labels, latest: Latest, *, about_health: bool) -> Verdict:
     if _value(latest, "docker_up", target) == 0:
         return Ending.LOST_SIGHT, "frozen"
     status = next(
@@ -55,7 +57,10 @@ def _container(subject: Labels, target: Labels, latest: Latest) -> Verdict:
     if not status or status == "removing":
         return Ending.REMOVED, "gone"
     if status == "running":
-        return Ending.RECOVERED, ""
+        health = {s.labels["status"] for s in _samples(latest, _HEALTH, subject) if s.value == 1}
+        # A check that starts afresh has not passed yet.
+        undecided = about_health and "starting" in health
+        return (Ending.LOST_SIGHT, "starting") if undecided else (Ending.RECOVERED, "")
     if status == "paused":
         return Ending.REMOVED, "paused"
     reasons = {

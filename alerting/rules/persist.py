@@ -90,6 +90,7 @@ def _dump(instance: Instance) -> dict[str, Any]:
         "fired_at": _seconds(instance.fired_at),
         "resolved_at": _seconds(instance.resolved_at),
         "keep_firing_since": _seconds(instance.keep_firing_since),
+        "lost_told": instance.lost_told,
     }
 
 
@@ -107,6 +108,7 @@ def _load(data: Mapping[str, Any]) -> Instance:
         fired_at=_maybe(data["fired_at"]),
         resolved_at=_maybe(data["resolved_at"]),
         keep_firing_since=_maybe(data["keep_firing_since"]),
+        lost_told=data["lost_told"],
     )
 
 

@@ -22,6 +22,8 @@ from alerting.alerts import Ending
 from alerting.labels import Labels
 
 RESOLVED_RETENTION: Final = timedelta(minutes=15)
+STOP_GRACE: Final = timedelta(seconds=3)
+"""How long "stopped on request" is not believed: a daemon that shuts down stops every container the same way, and then falls silent."""
 
 
 class AlertState(StrEnum):
@@ -44,6 +46,7 @@ class Instance:
     fired_at: datetime | None = None
     resolved_at: datetime | None = None
     keep_firing_since: datetime | None = None
+    lost_told: str = ""  # of an alert out of sight: the reason that was handed on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +128,7 @@ def advance(
                 stopped.append(kept)
     for labels, element in current.items():
         instances[labels] = _produced(old.instances.get(labels), old.lost.get(labels), element, now, hold)
-    return _settle(old, instances, stopped, why)
+    return _settle(old, instances, stopped, now, why)
 
 
 def _by_labels(produced: Sequence[Produced]) -> dict[Labels, Produced]:
@@ -180,25 +183,36 @@ def _produced(
 
 
 def _settle(
-    old: RuleState, instances: dict[Labels, Instance], stopped: Sequence[Instance], why: WhyEnded
+    old: RuleState,
+    instances: dict[Labels, Instance],
+    stopped: Sequence[Instance],
+    now: datetime,
+    why: WhyEnded,
 ) -> Transition:
-    """Ask why alerts ended, and ask again for those we had lost sight of."""
+    """Ask why alerts ended, and ask again for those that were undecided."""
     lost: dict[Labels, Instance] = {}
     ended: list[Ended] = []
     for instance in (*old.lost.values(), *stopped):
-        now_active = instances.get(instance.labels)
-        if now_active is not None and now_active.state is AlertState.FIRING:
+        current = instances.get(instance.labels)
+        if current is not None and current.state is AlertState.FIRING:
             continue
         ending, detail = why(instance)
-        if ending is Ending.LOST_SIGHT:
-            lost[instance.labels] = instance
-        pending = now_active is not None and now_active.state is AlertState.PENDING
-        if pending:  # it may come back by itself; say nothing until that is decided
-            lost[instance.labels] = instance
+        pending = current is not None and current.state is AlertState.PENDING
+        if pending or _too_soon(instance, now, ending, detail):
+            lost[instance.labels] = instance  # nothing is said until that is decided
             continue
-        if ending is not Ending.LOST_SIGHT or instance.labels not in old.lost:
-            ended.append(Ended(instance=instance, ending=ending, detail=detail))
+        if ending is Ending.LOST_SIGHT:
+            told_before = instance.labels in old.lost and instance.lost_told == detail
+            lost[instance.labels] = replace(instance, lost_told=detail)
+            if told_before:
+                continue
+        ended.append(Ended(instance=instance, ending=ending, detail=detail))
     return Transition(state=RuleState(instances=instances, lost=lost), ended=tuple(ended))
+
+
+def _too_soon(instance: Instance, now: datetime, ending: Ending, detail: str) -> bool:
+    stopped = ending is Ending.REMOVED and detail == "stopped"
+    return stopped and instance.resolved_at is not None and now - instance.resolved_at < STOP_GRACE
 
 
 def over_limit(state: RuleState, limit: int) -> str | None:

@@ -135,7 +135,7 @@ def _headline(view: View, leader: Member) -> str:
     alert = leader.alert
     if view.incident.phase is Phase.OVER:
         return f"{_mark(view)} {_ended(view, leader)}"
-    if alert.firing or alert.detail == "not running":
+    if alert.firing or alert.detail not in _SILENT:
         return f"{_MARKS[alert.severity]} {_summary(alert)}"
     seen = view.at(alert.ended_at or view.now)
     silence = _SILENT.get(alert.detail)

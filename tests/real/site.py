@@ -162,9 +162,14 @@ class Site:
         return [_told(entry) for entry in entries if entry["applied"] and entry["method"] in _SENDS + _EDITS]
 
     def refused(self) -> list[str]:
-        """Return what Telegram refused, ever."""
+        """Return what Telegram refused, ever; an edit that was already so is no refusal."""
         entries = json.loads(self.get(f"{self._stand_in['url']}/_ledger?since=0"))
-        return [f"{e['method']}: {e['description']}: {e['text']}" for e in entries if e["status"] >= 400]
+        refused = [entry for entry in entries if entry["status"] >= 400]
+        return [
+            f"{entry['method']}: {entry['description']}: {entry['text']}"
+            for entry in refused
+            if "message is not modified" not in entry["description"]
+        ]
 
     def mark(self) -> None:
         """Forget what was told so far."""

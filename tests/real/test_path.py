@@ -189,9 +189,9 @@ class TestInterruptions:
             check = ("--health-cmd=false", "--health-interval=1s", "--health-retries=1", "--restart=always")
             run(engine, "sick", *("/bin/sleep", "1000"), flags=check)
             run(engine, "loop", "/bin/sh", "-c", "exit 3", flags=("--restart=always",))
-            for name in ("a", "b", "c"):
+            for name in ("app-a", "app-b", "app-c"):
                 run(engine, name, "/bin/sh", "-c", "sleep 1; exit 4")
-            for name in ("a", "b", "c"):
+            for name in ("app-a", "app-b", "app-c"):
                 site.wait_line(f"🔴 {name} is down", within_seconds=20)
             site.wait_line("🔴 sick is unhealthy", within_seconds=20)
             site.wait_line("🔴 loop keeps crashing", within_seconds=20)
