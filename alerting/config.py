@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import re2
 
 from alerting.dispatch.inhibit import InhibitRule
-from alerting.dispatch.matchers import MatcherError, parse_matchers
+from alerting.dispatch.matchers import MatcherError, parse_matchers, regex_fault
 from alerting.dispatch.route import Route
 from alerting.labels import Labels, Matcher, MatchOp
 from alerting.scrape.target import Target
@@ -306,7 +306,7 @@ def _read_matchers(keys: Mapping[str, Node], prefix: str) -> tuple[Matcher, ...]
             try:
                 found.append(Matcher(name, op, value.text()))
             except re2.error as exc:
-                value.fail(f"not a valid regular expression: {exc}")
+                value.fail(regex_fault(exc, value.text()))
     listed = keys.get(f"{prefix}matchers")
     for node in listed.sequence() if listed is not None else ():
         try:

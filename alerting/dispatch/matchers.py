@@ -45,9 +45,15 @@ def parse_matchers(text: str) -> list[Matcher]:
         try:
             found.append(Matcher(part["name"], MatchOp(part["op"]), value))
         except re2.error as exc:
-            raise MatcherError(f"not a valid regular expression: {value!r}: {exc}") from exc
+            raise MatcherError(regex_fault(exc, value)) from exc
         at = part.end()
     return found
+
+
+def regex_fault(exc: re2.error, value: str) -> str:
+    """Say what is wrong with a regular expression; RE2 gives bytes, and quotes it with our anchors around it."""
+    reason = exc.args[0].decode() if exc.args and isinstance(exc.args[0], bytes) else str(exc)
+    return f"not a valid regular expression: {value!r}: {reason.partition(': ')[0]}"
 
 
 def _unescape(text: str) -> str:
