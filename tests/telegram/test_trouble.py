@@ -163,6 +163,8 @@ async def test_an_edit_that_has_to_be_a_message_is_bounded_like_one():
     async with world() as w:
         w.api.faults.add(broken(Trouble.DROP_AFTER, times=None))
         await w.put("a", EDIT, Priority.WARNING, "x")
+        await w.clock.run(lambda: w.outbox.failures)
+        assert await w.states() == ["unknown"]
         await w.settle()
         assert w.texts() == ["x", f"x{DUPLICATE}"]
         assert await w.states() == ["unconfirmed"]
