@@ -144,6 +144,8 @@ class DockerEngine:
         finally:
             self._streams.discard(stream)
             await stream.close()
+            # The stream may have ended because the daemon did: the connections kept open are then dead too.
+            self._forget_clients()
 
     async def close(self) -> None:
         """End event streams and idle connections; calls that hang are left to their threads."""
@@ -153,17 +155,17 @@ class DockerEngine:
 
     def _client(self, timeout: float) -> _Client:
         """Return a client; called in a thread, because making one asks the daemon for its API version."""
+        self._knock()
         with self._lock:
             client = self._clients.get(timeout)
         if client is None:
-            self._knock()
             client = _Client(base_url=self.host, version="auto", timeout=timeout, max_pool_size=_POOL_SIZE)  # type: ignore[arg-type] # the stubs know whole seconds only
             with self._lock:
                 client = self._clients.setdefault(timeout, client)
         return client
 
     def _knock(self) -> None:
-        """Fail early, with the system's own error, when nobody listens: the package would leave its socket open."""
+        """Fail early, with the system's own error, when nobody listens: the package would leave a socket open at each attempt."""
         if self.host.startswith("unix://"):
             with socket.socket(socket.AF_UNIX) as door:
                 door.settimeout(_PING_SECONDS)
