@@ -265,8 +265,10 @@ class Alerting:
 
         alerts = [alert for outcome in outcomes for alert in (*outcome.firing, *outcome.ended)]
         at = outcomes[0].at
-        await self.dispatcher.accept(alerts, at, new_targets=new_targets, event_at=event_at, also=also)
-        self._keeper.written(rows)
+        if await self.dispatcher.accept(alerts, at, new_targets=new_targets, event_at=event_at, also=also):
+            self._keeper.written(rows)
+        else:
+            self._sights.fresh = {**fresh, **self._sights.fresh}
 
     # ---- our own samples, and what has to be done now and then ----
 

@@ -11,7 +11,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from alerting.alerts import Alert, Severity
@@ -26,6 +26,7 @@ from vakhta import logs
 
 _log = logs.get("alerting.dispatch")
 _ID_BYTES: Final = 3
+_WRITE_AGAIN: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +105,7 @@ class Dispatcher:
         self._lock = asyncio.Lock()
         self._wake_at: dict[IncidentKey, datetime] = {}
         self._woken = asyncio.Event()
+        self._arrivals: list[Arrival] = []  # not yet written down
         self._routes = {route.path: route for route in policy.route.walk()}
 
     async def restore(self) -> None:
@@ -123,8 +125,10 @@ class Dispatcher:
         new_targets: frozenset[str] = frozenset(),
         event_at: datetime | None = None,
         also: Also = lambda _connection: None,
-    ) -> None:
+    ) -> bool:
         """Take alerts as they stand after an evaluation, decide, and write it all down.
+
+        Returns whether it is committed. What is not, is decided again: nothing counts as said that was not written.
 
         Args:
             alerts: All that fire, and those that ended in this evaluation.
@@ -141,7 +145,7 @@ class Dispatcher:
                 Arrival(receiver=receiver, instance=instance, alerts=tuple(found), at=now)
                 for (receiver, instance), found in arrived.items()
             ]
-            await self._decide(list(self.incidents), self._clock(), event_at, also, arrivals)
+            return await self._decide(list(self.incidents), self._clock(), event_at, also, arrivals)
 
     async def run(self) -> None:
         """Look at incidents when time alone changes them, until cancelled."""
@@ -195,7 +199,7 @@ class Dispatcher:
         event_at: datetime | None,
         also: Also,
         arrivals: Sequence[Arrival],
-    ) -> None:
+    ) -> bool:
         inhibitor = Inhibitor(self._policy.inhibit_rules, [alert.labels for alert in self.active()])
 
         def hidden(alert: Alert) -> bool:
@@ -205,7 +209,7 @@ class Dispatcher:
         steps: dict[IncidentKey, Step] = {}
         for key in keys:
             before[key] = self.incidents[key]
-            steps[key] = advance(before[key], now, self._timing(before[key]), hidden)
+            steps[key] = _renamed(before[key], advance(before[key], now, self._timing(before[key]), hidden))
         said = [
             Announcement(
                 step=step,
@@ -217,8 +221,15 @@ class Dispatcher:
             for step in steps.values()
             if step.incident is not None and (step.speak or step.calls)
         ]
-        await self._write(before, steps, said, also, arrivals)
-        self._adopt(steps)
+        self._arrivals.extend(arrivals)
+        written = await self._write(before, steps, said, also, self._arrivals)
+        if written:
+            self._arrivals.clear()
+            self._adopt(steps)
+        else:
+            self._wake_at.update(dict.fromkeys(steps, now + _WRITE_AGAIN))
+        self._woken.set()
+        return written
 
     def _adopt(self, steps: Mapping[IncidentKey, Step]) -> None:
         for key, step in steps.items():
@@ -229,7 +240,6 @@ class Dispatcher:
             self.incidents[key] = step.incident
             if step.wake_at is not None:
                 self._wake_at[key] = step.wake_at
-        self._woken.set()
 
     async def _write(
         self,
@@ -238,8 +248,13 @@ class Dispatcher:
         said: Sequence[Announcement],
         also: Also,
         arrivals: Sequence[Arrival],
-    ) -> None:
-        closed = [before[key].id for key, step in steps.items() if step.incident is None]
+    ) -> bool:
+        """Write all that a decision leads to; return whether it is committed."""
+        closed = [
+            before[key].id
+            for key, step in steps.items()
+            if step.incident is None or step.incident.id != before[key].id
+        ]
         kept = [step.incident for step in steps.values() if step.incident is not None]
 
         def work(connection: sqlite3.Connection) -> None:
@@ -262,6 +277,8 @@ class Dispatcher:
             await self._database.write(work)
         except StateError as exc:
             _log.error("state not written", error=str(exc))
+            return False
+        return True
 
     def _timing(self, incident: Incident) -> Timing:
         route = self._routes[incident.route]
@@ -278,6 +295,14 @@ class Dispatcher:
 
 def _key(incident: Incident) -> IncidentKey:
     return (incident.receiver, incident.route, incident.group_labels)
+
+
+def _renamed(before: Incident, step: Step) -> Step:
+    """Give what is left of a closed incident a number of its own: it will be told by a message of its own."""
+    after = step.incident
+    if after is None or (before.phase, after.phase) != (Phase.OVER, Phase.WAITING):
+        return step
+    return replace(step, incident=replace(after, id=secrets.token_hex(_ID_BYTES)))
 
 
 def _new_incident(key: IncidentKey, now: datetime) -> Incident:
