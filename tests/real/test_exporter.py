@@ -12,7 +12,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import aiohttp
 import pytest
@@ -134,9 +134,9 @@ class Watching:
 
 
 @contextlib.asynccontextmanager
-async def watching(engine: Engine, storage: Path) -> AsyncIterator[Watching]:
-    """Run an exporter over the engine and listen to it."""
-    config = Config(docker_host=engine.host)
+async def watching(engine: Engine, storage: Path, host: str = "") -> AsyncIterator[Watching]:
+    """Run an exporter over the engine, or over what stands before it, and listen to it."""
+    config = Config(docker_host=host or engine.host)
     exporter = Exporter(Settings(config=config, listen="127.0.0.1:0", storage=storage))
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=5)
     async with aiohttp.ClientSession(trust_env=False, timeout=timeout) as client:
@@ -357,7 +357,9 @@ async def test_the_exporter_is_restarted(engine: Engine, tmp_path: Path) -> None
         assert [scrape.exits(name) for name in ("old", "new")] == [{"error": 1}, {"error": 1}]
     async with watching(engine, tmp_path / "empty") as third:
         # One that ended just now is given a moment for its event, which a fresh exporter does not ask for.
-        scrape = await third.until(lambda scrape: [scrape.reason(name) for name in ("old", "new")] == ["unknown", "unknown"])
+        scrape = await third.until(
+            lambda scrape: [scrape.reason(name) for name in ("old", "new")] == ["unknown", "unknown"]
+        )
         assert [scrape.get("container_last_exit_code", name=name) for name in ("old", "new")] == [7, 9]
         assert scrape.exits("new") == {}
 
@@ -422,3 +424,68 @@ async def test_a_socket_that_may_not_be_opened(engine: Engine) -> None:
         f"permission denied on {engine.socket_path}: this user may not talk to Docker; add the user to group docker, or run "
         "vakhta-exporter as root or behind a socket proxy"
     )
+
+
+class Proxy:
+    """A socket before the daemon's that passes one request per connection, and holds those whose path has a certain word."""
+
+    def __init__(self, upstream: Path, path: Path) -> None:
+        self.upstream, self.path = upstream, path
+        self.held = ""
+        self.holding = asyncio.Event()
+        self._relays: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for relay in self._relays:
+            relay.cancel()
+        await asyncio.gather(*self._relays, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relay = asyncio.current_task()
+        assert relay is not None
+        self._relays.add(relay)
+        upward = None
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+            if self.held and self.held.encode() in head.partition(b"\r\n")[0]:
+                self.holding.set()
+                await asyncio.Event().wait()
+            downward, upward = await asyncio.open_unix_connection(self.upstream)
+            upward.write(
+                head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n").replace(
+                    b"Connection: keep-alive\r\n", b""
+                )
+            )
+            while part := await downward.read(65536):
+                writer.write(part)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # one side hung up, which ends the other
+        finally:
+            self._relays.discard(relay)
+            writer.close()
+            if upward is not None:
+                upward.close()
+
+
+async def test_one_inspect_that_hangs(engine: Engine, tmp_path: Path) -> None:
+    """It holds up its own container's details and nothing else: other facts and ticks come at once, its own events too."""
+    id_ = await run(engine, "stuck", "sleep 1000")
+    proxied = Proxy(engine.socket_path, tmp_path / "proxy.sock")
+    async with proxied as proxy, watching(engine, tmp_path, host=f"unix://{proxy.path}") as it:
+        await it.until(lambda scrape: scrape.state("stuck") == "running")
+        proxy.held = f"/containers/{id_}/json"
+        await docker(engine, "pause", "stuck")
+        await it.until(lambda scrape: scrape.state("stuck") == "paused", within=2)
+        await proxy.holding.wait()
+        await run(engine, "web", "exit 3")
+        scrape = await it.until(lambda scrape: scrape.exits("web"), within=2)
+        assert scrape.reason("web") == "error"
+        await docker(engine, "kill", "stuck")
+        scrape = await it.until(lambda scrape: scrape.state("stuck") == "exited", within=2)
+        assert scrape.reason("stuck") == "killed"
