@@ -38,9 +38,9 @@ from alerting.state import Database
 from alerting.telegram.announce import Chat, TelegramAnnouncer
 from alerting.telegram.draft import Draft
 from alerting.telegram.outbox import Outbox
-from alerting.telegram.sender import API_URL, Sender
+from alerting.telegram.sender import API_URL, Courier, Sender
 from alerting.web.app import application
-from alerting.window import Window
+from alerting.window import SnapshotError, Window, restore, save
 from vakhta import logs
 from vakhta.secrets import Secret
 from vakhta.web import Readiness, WebServer
@@ -170,7 +170,9 @@ class Alerting:
                 self.own.rule_failures.labels(evaluator.group.name, rule.name)
         self.scheduler = Scheduler(evaluators, self._take, before=self._write_own)
         token = self._settings.token
-        self._sender = Sender(token, api_url=self._settings.api_url) if token is not None else ConsoleSender()
+        self._sender: Courier = (
+            Sender(token, api_url=self._settings.api_url) if token is not None else ConsoleSender()
+        )
         self.outbox = Outbox(self._database, self._sender, on_delivered=self._delivered)
         announcer = TelegramAnnouncer(
             self.outbox,
@@ -297,14 +299,17 @@ class Alerting:
 
     def _load_window(self) -> None:
         path = self._settings.storage / SNAPSHOT_FILE
-        if path.exists():
-            getattr(self.window, "load", print)(path)
+        try:
+            restore(self.window, path)
+        except (SnapshotError, OSError) as exc:
+            _log.warning("window starts empty", path=str(path), error=str(exc))
 
     def _save_window(self) -> None:
+        path = self._settings.storage / SNAPSHOT_FILE
         try:
-            getattr(self.window, "dump", id)(self._settings.storage / SNAPSHOT_FILE)
+            save(self.window, path)
         except OSError as exc:
-            _log.warning("window not saved", error=str(exc))
+            _log.warning("window not saved", path=str(path), error=str(exc))
 
     def _readiness(self) -> Readiness:
         waiting = [t.url for t in self.config.targets if t.instance not in self._sights.reported]

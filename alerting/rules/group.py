@@ -96,6 +96,11 @@ class GroupEvaluator:
         self._world = world
         self._written: list[set[Labels]] = [set() for _ in group.rules]
 
+    def resume(self, index: int, state: RuleState) -> None:
+        """Give a rule the state it had in an earlier process."""
+        self.states[index] = state
+        self._written[index] = set(_state_series(state))
+
     async def evaluate(self, at: datetime) -> Outcome:
         """Evaluate every rule at this time."""
         started = time.perf_counter()

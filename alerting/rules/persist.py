@@ -77,7 +77,7 @@ class StateKeeper:
         for index, rule in enumerate(evaluator.group.rules):
             text = self._written.get((evaluator.group.key, rule_key(rule)))
             if text:
-                evaluator.states[index] = loads(text)
+                evaluator.resume(index, loads(text))
 
 
 def _dump(instance: Instance) -> dict[str, Any]:

@@ -7,6 +7,7 @@ once, then at most one scrape per 200 ms, and a tick during a scrape causes exac
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -15,13 +16,14 @@ from typing import Final
 
 import aiohttp
 
-from alerting.labels import METRIC_NAME, Labels
+from alerting.labels import METRIC_NAME, Labels, Matcher, MatchOp
 from alerting.scrape.exposition import ExpositionError, LineCache
 from alerting.window import Window
 from vakhta import logs
 
 TICK_SPACING: Final = 0.2  # seconds between the starts of two scrapes that ticks caused
 _ACCEPT: Final = "text/plain;version=0.0.4;q=1,*/*;q=0.1"
+_NOT_SCRAPED: Final = ("ALERTS", "up", "scrape_")
 _MAX_BODY: Final = 256 * 1024 * 1024
 _log = logs.get("alerting.scrape")
 
@@ -108,6 +110,7 @@ class Scraper:
 
     async def run(self) -> None:
         """Scrape until cancelled."""
+        self._previous = self._remembered()
         loop = asyncio.get_running_loop()
         interval = self.target.interval.total_seconds()
         due = loop.time()
@@ -127,6 +130,19 @@ class Scraper:
                     await self._wanted.wait()
             except TimeoutError:
                 pass
+
+    def _remembered(self) -> dict[Labels, float]:
+        """Return the target's series that an earlier process left in the window: what is gone meanwhile has to end.
+
+        Series of rules carry the target's labels too; those are theirs.
+        """
+        ours = [Matcher(name, MatchOp.EQUAL, value) for name, value in self.target.labels.items()]
+        found = self._window.latest(ours, int(self._clock() * 1000))
+        return {
+            sample.labels: math.nan
+            for sample in found
+            if ":" not in sample.labels.metric and not sample.labels.metric.startswith(_NOT_SCRAPED)
+        }
 
     async def scrape(self) -> Scraped:
         """Scrape once and write what came, staleness markers and the synthetic series into the window."""

@@ -20,7 +20,7 @@ from alerting.telegram.draft import Draft, Kind, Priority
 from alerting.telegram.errors import Action, Failure
 from alerting.telegram.limiter import Limiter
 from alerting.telegram.rows import Degraded, Head, Row, State
-from alerting.telegram.sender import Sender
+from alerting.telegram.sender import Courier
 from vakhta import logs
 
 _log = logs.get("alerting.telegram.delivery")
@@ -96,7 +96,7 @@ class Delivery:
     def __init__(
         self,
         database: Database,
-        sender: Sender,
+        sender: Courier,
         limiter: Limiter,
         clock: Clock,
         *,

@@ -26,7 +26,7 @@ from alerting.telegram.delivery import Delivery, Told, doubt_seconds
 from alerting.telegram.draft import Button, Draft, Keyboard, Kind, Priority
 from alerting.telegram.limiter import Limiter
 from alerting.telegram.rows import Head, State
-from alerting.telegram.sender import Sender
+from alerting.telegram.sender import Courier
 from vakhta import logs
 
 __all__ = ["Button", "Draft", "Keyboard", "Kind", "Outbox", "Priority"]
@@ -44,7 +44,7 @@ class Outbox:
     def __init__(
         self,
         database: Database,
-        sender: Sender,
+        sender: Courier,
         *,
         limiter: Limiter | None = None,
         clock: Clock | None = None,

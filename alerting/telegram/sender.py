@@ -12,7 +12,7 @@ import logging
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup, LinkPreviewOptions, ReplyParameters
 from telegram._utils.types import ODVInput
@@ -62,6 +62,22 @@ class Outcome:
 
     message_id: int | None = None
     failure: Failure | None = None
+
+
+class Courier(Protocol):
+    """Whoever carries operations to people: the bot, or the console while there is none."""
+
+    async def send(self, operation: Operation) -> Outcome:
+        """Make one call and judge it. Raises nothing but ``CancelledError``."""
+        ...
+
+    async def probe(self) -> Failure | None:
+        """Return why nothing can be carried now; ``None`` when it can."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open."""
+        ...
 
 
 @dataclass(slots=True)

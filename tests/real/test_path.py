@@ -58,7 +58,14 @@ class TestTold:
 
     def test_exit_seven_under_restart_always(self, site: Site, engine: Engine) -> None:
         """One exit that Docker mends: told without a sound, not as down."""
-        run(engine, "flaky", "/bin/sh", "-c", "sleep 2; [ -e /t ] && sleep 1000; touch /t; exit 7", flags=("--restart=always",))
+        run(
+            engine,
+            "flaky",
+            "/bin/sh",
+            "-c",
+            "sleep 2; [ -e /t ] && sleep 1000; touch /t; exit 7",
+            flags=("--restart=always",),
+        )
         told = site.wait_line("🔵 flaky was restarted — stopped with an error (exit 7)", edit=False)
         assert told.silent
         time.sleep(QUIET_SECONDS)
@@ -75,7 +82,12 @@ class TestTold:
 
     def test_health(self, site: Site, engine: Engine) -> None:
         """A failing check is told; passing again ends it."""
-        check = ("--health-cmd=test -e /ok", "--health-interval=1s", "--health-retries=2", "--health-timeout=2s")
+        check = (
+            "--health-cmd=test -e /ok",
+            "--health-interval=1s",
+            "--health-retries=2",
+            "--health-timeout=2s",
+        )
         run(engine, "api", "/bin/sh", "-c", "touch /ok; sleep 1000", flags=check)
         site.wait(lambda: site.scrape_value(health("api", "healthy")) == 1, "api is healthy", 20)
         engine.docker("exec", "api", "rm", "/ok")
@@ -88,7 +100,8 @@ class TestTold:
         """Three exits are a crash loop: a reply that is heard; stopping it on request ends it without good news."""
         run(engine, "loop", "/bin/sh", "-c", "exit 3", flags=("--restart=always",))
         heard = site.wait_told(
-            lambda told: not told.edit and not told.silent and "🔴 loop keeps crashing" in told.first_line, "the crash loop"
+            lambda told: not told.edit and not told.silent and "🔴 loop keeps crashing" in told.first_line,
+            "the crash loop",
         )
         assert "exit 3" in heard.first_line
         engine.docker("stop", "loop")
@@ -111,7 +124,9 @@ class TestTold:
         told = site.wait_line("🟠 shop/web: 1 of 3 replicas down — killed (exit 137)")
         assert "shop/web (web-2)" in told.text.split("\n")[1]
         engine.docker("kill", "shop-web-1", "shop-web-3")
-        heard = site.wait_told(lambda t: not t.edit and "🔴 shop/web is down" in t.first_line, "nothing runs", 20)
+        heard = site.wait_told(
+            lambda t: not t.edit and "🔴 shop/web is down" in t.first_line, "nothing runs", 20
+        )
         assert not heard.silent
 
 

@@ -45,7 +45,9 @@ def theirs(site: Site, url: str) -> Alerts:
 
 def ours(site: Site) -> Alerts:
     """What fires in Vakhta, as its state file has it."""
-    with closing(sqlite3.connect(f"file:{site.folder / 'alerting' / 'alerting.db'}?mode=ro", uri=True)) as connection:
+    with closing(
+        sqlite3.connect(f"file:{site.folder / 'alerting' / 'alerting.db'}?mode=ro", uri=True)
+    ) as connection:
         rows = connection.execute("SELECT state FROM rule_states").fetchall()
     instances = [instance for row in rows for instance in json.loads(row[0])["instances"]]
     return {
@@ -56,7 +58,7 @@ def ours(site: Site) -> Alerts:
 
 
 def test_rules_check(promtool: Tool) -> None:
-    """promtool finds nothing to complain about in the shipped rules."""
+    """Promtool finds nothing to complain about in the shipped rules."""
     done = promtool("check", "rules", *map(str, RULES))
     assert done.returncode == 0, done.stderr
     assert "SUCCESS" in done.stdout
@@ -71,9 +73,24 @@ def test_same_alerts(engine: Engine, tmp_path: Path, prometheus: Starter) -> Non
         engine.docker("run", "-d", "--name", "victim", "busybox:1.35", "/bin/sleep", "1000")
         engine.docker("run", "-d", "--name", "sick", *check, "busybox:1.35", "/bin/sleep", "1000")
         eat = "x=x; while :; do x=$x$x$x$x; done"
-        engine.docker("run", "-d", "--name", "hog", "-m", "16m", "--memory-swap", "16m", "busybox:1.35", "/bin/sh", "-c", eat)
+        engine.docker(
+            "run",
+            "-d",
+            "--name",
+            "hog",
+            "-m",
+            "16m",
+            "--memory-swap",
+            "16m",
+            "busybox:1.35",
+            "/bin/sh",
+            "-c",
+            eat,
+        )
         once = "[ -e /t ] && sleep 1000; touch /t; exit 7"
-        engine.docker("run", "-d", "--name", "flaky", "--restart=always", "busybox:1.35", "/bin/sh", "-c", once)
+        engine.docker(
+            "run", "-d", "--name", "flaky", "--restart=always", "busybox:1.35", "/bin/sh", "-c", once
+        )
         engine.docker("kill", "victim")
 
         expected = {
