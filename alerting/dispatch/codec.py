@@ -60,9 +60,8 @@ def dumps(incident: Incident) -> str:
             "times": incident.times,
             "calls": incident.calls,
             "history": [[entry.at.timestamp(), entry.what] for entry in incident.history],
-        },
-        ensure_ascii=False,
-    )
+        }
+    )  # escaped: half a surrogate pair, which JSON from elsewhere may hold, cannot be stored as text
 
 
 def loads(text: str) -> Incident:

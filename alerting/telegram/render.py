@@ -14,7 +14,7 @@ from typing import Final
 from alerting.alerts import Alert, Ending, Severity
 from alerting.dispatch.incident import Call, Incident, Member, Phase, deciding
 from alerting.labels import Labels
-from alerting.telegram.html import clip, escape, to_plain
+from alerting.telegram.html import clean, clip, escape, to_plain, utf16_length
 from alerting.telegram.wording import clock, span
 
 _MARKS: Final = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵", Severity.NONE: "🔵"}
@@ -24,8 +24,12 @@ _SAID: Final = ("alertname", "severity", "host", "project", "service", "name", "
 _HISTORY_LINES: Final = 6
 _OTHERS: Final = 10
 _ARRIVALS: Final = 15
-_SUMMARY_BUDGET: Final = 256
+# Together below Telegram's limit of a message, whatever the rules say.
+_LINE_BUDGET: Final = 256
+_ITEM_BUDGET: Final = 120
+_WORD_BUDGET: Final = 60
 _DESCRIPTION_BUDGET: Final = 1500
+_LONGEST_LINK: Final = 2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,7 @@ class View:
 def message(view: View) -> Text:
     """Return the incident's own message, as it should read now."""
     leader = most_telling(view)
-    lines = [f"<b>{escape(_headline(view, leader))}</b>", _where(view, leader)]
+    lines = [f"<b>{escape(_one_line(_headline(view, leader)))}</b>", _where(view, leader)]
     lines += _facts(view, leader)
     lines += _others(view, leader)
     lines += _footer(view, leader)
@@ -80,10 +84,10 @@ def call(view: View, kind: Call) -> Text:
     elif kind is Call.AGAIN:
         line = f"{mark} {_summary(alert)} — again, time {view.incident.times}"
     elif kind is Call.REMINDER:
-        line = f"{mark} {subject(alert)} still {_state(alert)}, {span(view.now - _since(view))}"
+        line = f"{mark} {_trouble(alert, 'still')}, {span(view.now - _since(view))}"
     else:
         line = f"{mark} {_summary(alert)}"
-    return Text.of([escape(line)])
+    return Text.of([escape(_one_line(line))])
 
 
 def arrival(host: str, containers: int, alerts: Sequence[Alert], now: datetime) -> Text:
@@ -92,21 +96,26 @@ def arrival(host: str, containers: int, alerts: Sequence[Alert], now: datetime) 
     shown, more = names[:_ARRIVALS], len(names) - _ARRIVALS
     count = f"{containers} container{'' if containers == 1 else 's'}"
     listed = ", ".join(escape(name) for name in shown) + (f" and {more} more" if more > 0 else "")
-    head = f"<b>🔵 Watching {escape(host)}: {count}.</b>"
-    return Text.of([f"{head} Already broken when I arrived: {listed}."])
+    head = f"<b>{escape(_one_line(f'🔵 Watching {host}: {count}.'))}</b>"
+    told = f"Already broken when I arrived: {listed}."
+    return Text.of([f"{head} {told}"] if utf16_length(head + told) <= _LINE_BUDGET else [head, told])
 
 
 def most_telling(view: View) -> Member:
     """Return the member that names line 1.
 
-    Among those that fire, else those we lost sight of, else those that decided the end: first what no other alert
-    explains, then the highest severity, a state before an event, the lowest rank, the oldest.
+    Among those that fire, else those we lost sight of; of an incident that is over, those that recovered, else those
+    that decided the end. Of them first what no other alert explains, then the highest severity, a state before an
+    event, the lowest rank, the oldest.
     """
     told = view.told
     firing = {f: m for f, m in told.items() if m.alert.firing}
     ongoing = {f: m for f, m in told.items() if m.ongoing}
     decided = {f: m for f, m in told.items() if any(m is d for d in deciding(told))}
-    candidates = decided if view.incident.phase is Phase.OVER else firing or ongoing or decided
+    if view.incident.phase is Phase.OVER:  # events may still fire: they are not how it ended
+        candidates = {f: m for f, m in decided.items() if m.alert.ending is Ending.RECOVERED} or decided
+    else:
+        candidates = firing or ongoing or decided
     _, first = min(candidates.items(), key=lambda item: _order(item[0] in view.hidden, item[1].alert))
     return first
 
@@ -140,7 +149,7 @@ def _headline(view: View, leader: Member) -> str:
     seen = view.at(alert.ended_at or view.now)
     silence = _SILENT.get(alert.detail)
     why = f", {silence}" if silence else ""
-    return f"❔ {subject(alert)}: last seen {_state(alert)} {seen}{why}"
+    return f"❔ {_trouble(alert, 'last seen', colon=True)} {seen}{why}"
 
 
 def _mark(view: View) -> str:
@@ -154,26 +163,44 @@ def _ended(view: View, leader: Member) -> str:
     over_at = view.incident.over_at or view.now
     lasted = span(over_at - _since(view))
     if _mark(view) != "✅":
-        return f"{subject(alert)} {_REMOVED.get(alert.detail, 'was removed')} (was {_state(alert)} {lasted})"
+        return f"{_gone(alert)} {lasted})"
     cause = alert.annotations.get("vakhta_cause", "")
     tail = f" ({cause})" if cause else ""
-    line = alert.annotations.get("vakhta_resolved") or f"{subject(alert)} is fine again"
-    return clip(f"{line} — {lasted}{tail}", _SUMMARY_BUDGET)
+    line = alert.annotations.get("vakhta_resolved") or f"Over: {_summary(alert)}"
+    return f"{line} — {lasted}{tail}"
 
 
 def _summary(alert: Alert) -> str:
-    text = alert.annotations.get("summary") or f"{subject(alert)}: {alert.name}"
-    return clip(" ".join(text.split()), _SUMMARY_BUDGET)
+    return _one_line(alert.annotations.get("summary", "")) or _one_line(f"{subject(alert)}: {alert.name}")
+
+
+def _one_line(text: str, budget: int = _LINE_BUDGET) -> str:
+    """Make foreign text one line of bounded length."""
+    return clip(" ".join(clean(text).split()), budget)
 
 
 def _state(alert: Alert) -> str:
     return alert.annotations.get("vakhta_state") or "firing"
 
 
+def _trouble(alert: Alert, word: str, *, colon: bool = False) -> str:
+    """Say that something is still so, or was last seen so; a rule that names no state is quoted instead."""
+    if "vakhta_state" not in alert.annotations:
+        return f"{_summary(alert)} — {word}"
+    return f"{subject(alert)}{':' if colon else ''} {word} {_state(alert)}"
+
+
+def _gone(alert: Alert) -> str:
+    """Say that the thing is not there any more, up to how long the trouble had lasted."""
+    if "vakhta_state" not in alert.annotations:
+        return f"{_summary(alert)} — nothing to measure any more (lasted"
+    return f"{subject(alert)} {_REMOVED.get(alert.detail, 'was removed')} (was {_state(alert)}"
+
+
 def _found(alert: Alert, now: datetime) -> str:
     cause = alert.annotations.get("vakhta_cause") or _state(alert)
     ago = f", {span(now - alert.since)} ago" if alert.since < alert.active_at else ""
-    return f"{alert.labels.get('name') or subject(alert)} ({cause}{ago})"
+    return _one_line(f"{alert.labels.get('name') or subject(alert)} ({cause}{ago})", _ITEM_BUDGET)
 
 
 def _since(view: View) -> datetime:
@@ -186,7 +213,9 @@ def _since(view: View) -> datetime:
 
 def _where(view: View, leader: Member) -> str:
     labels = leader.alert.labels
-    place = " · ".join(escape(part) for part in (labels.get("host", ""), _path(labels, view)) if part)
+    place = escape(
+        _one_line(" · ".join(part for part in (labels.get("host", ""), _path(labels, view)) if part))
+    )
     since = view.at(_since(view))
     over_at = view.incident.over_at
     when = f"{since} – {view.at(over_at)}" if over_at is not None else f"since {since}"
@@ -220,16 +249,16 @@ def _generic(alert: Alert) -> list[str]:
     rest = [f"{name} {value}" for name, value in alert.labels.items() if name not in _SAID]
     instance = alert.labels.get("instance")
     parts = [f"value {alert.value:.6g}", *rest, *([f"instance {instance}"] if instance else [])]
-    return [f"<code>{escape(clip(' · '.join(parts), _SUMMARY_BUDGET))}</code>"]
+    return [f"<code>{escape(_one_line(' · '.join(parts)))}</code>"]
 
 
 def _others(view: View, leader: Member) -> list[str]:
     """Return a line for each further alert of the incident that says something line 1 does not."""
-    leading = _summary(leader.alert)
+    leading = _one_line(_summary(leader.alert), _ITEM_BUDGET)
     seen = {leading}
     lines: list[str] = []
     for fingerprint, member in sorted(view.told.items(), key=lambda item: item[1].alert.active_at):
-        text = _summary(member.alert)
+        text = _one_line(_summary(member.alert), _ITEM_BUDGET)
         if text in seen or fingerprint in view.hidden or not member.alert.firing:
             continue
         seen.add(text)
@@ -244,9 +273,11 @@ def _footer(view: View, leader: Member) -> list[str]:
     folded = len(entries) - _HISTORY_LINES
     recent = entries[-_HISTORY_LINES:]
     history = " · ".join(f"{view.at(entry.at)} {entry.what}" for entry in recent)
-    if folded <= 0:
-        history = f"{view.at(_since(view))} {_state(leader.alert)} · {history}"
-    else:
+    if view.incident.times == 1 and folded <= 0:
+        history = (
+            f"{view.at(_since(view))} {escape(_one_line(_state(leader.alert), _WORD_BUDGET))} · {history}"
+        )
+    elif folded > 0:
         history = f"{folded} earlier · {history}"
     runbook = leader.alert.annotations.get("runbook_url", "")
     link = f'<a href="{escape(runbook)}">Runbook</a>' if _linkable(runbook) else ""
@@ -257,4 +288,4 @@ def _footer(view: View, leader: Member) -> list[str]:
 def _linkable(url: str) -> bool:
     """Whether Telegram accepts the address: it drops a host without a dot."""
     host = url.partition("://")[2].partition("/")[0]
-    return url.startswith(("http://", "https://")) and "." in host
+    return url.startswith(("http://", "https://")) and "." in host and len(url) <= _LONGEST_LINK
