@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, tzinfo
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -130,31 +131,57 @@ def _flags(argv: Sequence[str] | None) -> argparse.Namespace:
         description="Evaluate Prometheus rules over the exporter's metrics and tell the on-call person on Telegram.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--config.file", dest="config_file", default="", help="alerting.yml; without it defaults serve"
+    flag = parser.add_argument
+    flag(
+        "--config.file",
+        dest="config_file",
+        default="",
+        metavar="FILE",
+        help="alerting.yml; without it defaults serve",
     )
-    parser.add_argument(
+    flag(
         "--exporter.url",
         dest="exporter_url",
         default=DEFAULT_EXPORTER,
-        help="exporter to scrape when no file names targets",
+        metavar="URL",
+        help="exporter to scrape when no file names targets (default: %(default)s)",
     )
-    parser.add_argument(
+    flag(
         "--web.listen-address",
         dest="web_listen_address",
         default=DEFAULT_LISTEN,
-        help="host:port to listen on",
+        metavar="HOST:PORT",
+        help="where to listen; :9818 means every interface (default: %(default)s)",
     )
-    parser.add_argument(
-        "--web.external-url", dest="web_external_url", default="", help="address people reach this service at"
+    flag(
+        "--web.external-url",
+        dest="web_external_url",
+        default="",
+        metavar="URL",
+        help="where people reach this service",
     )
-    parser.add_argument("--storage.path", dest="storage_path", default="", help="folder of the state file")
-    parser.add_argument(
-        "--log.level", dest="log_level", default="info", choices=logs.LEVELS, help="least severe level shown"
+    flag(
+        "--storage.path",
+        dest="storage_path",
+        default="",
+        metavar="DIR",
+        help="where the state is kept (default: $XDG_STATE_HOME/vakhta or ~/.local/state/vakhta)",
     )
-    parser.add_argument(
-        "--log.format", dest="log_format", default="logfmt", choices=logs.FORMATS, help="form of a log line"
+    flag(
+        "--log.level",
+        dest="log_level",
+        default="info",
+        choices=logs.LEVELS,
+        help="lowest level logged (default: info)",
     )
+    flag(
+        "--log.format",
+        dest="log_format",
+        default="logfmt",
+        choices=logs.FORMATS,
+        help="form of log lines (default: logfmt)",
+    )
+    flag("--version", action="version", version=f"%(prog)s {version('vakhta')}")
     return parser.parse_args(argv)
 
 
