@@ -17,7 +17,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from exporter.families.model import Family, Labels, MetricType, World
+from exporter.families.model import Family, MetricType, World
 
 __all__ = ["OPENMETRICS", "TEXT", "Renderer", "own_registry", "wants_openmetrics"]
 
@@ -55,7 +55,7 @@ def wants_openmetrics(accept: str) -> bool:
 
 
 class Renderer:
-    """Renders worlds; one at a time, since it keeps the label texts of the last one.
+    """Renders worlds.
 
     Args:
         families: In the order they are written.
@@ -65,46 +65,25 @@ class Renderer:
     def __init__(self, families: Sequence[Family], registry: CollectorRegistry) -> None:
         self._families = families
         self._registry = registry
-        self._old: dict[tuple[Labels, Labels], str] = {}
-        self._new: dict[tuple[Labels, Labels], str] = {}
 
     def render(self, world: World, *, as_openmetrics: bool) -> bytes:
         """Return the exposition of one world."""
         lines: list[str] = []
         for family in self._families:
-            self._render_family(family, world, lines, as_openmetrics=as_openmetrics)
-        # Only the texts used this time are kept: series come and go.
-        self._old, self._new = self._new, {}
+            name = family.name
+            samples = [
+                f"{name}{labels.text(own)} {_number(value)}" for labels, own, value in family.samples(world)
+            ]
+            if samples:
+                described, type_ = _openmetrics_head(family) if as_openmetrics else (name, family.type.value)
+                lines.append(f"# HELP {described} {_escape_help(family.help)}")
+                lines.append(f"# TYPE {described} {type_}")
+                lines.extend(samples)
         lines.append("")
         text = "\n".join(lines).encode()
         if as_openmetrics:
             return text + bytes(openmetrics.generate_latest(self._registry))  # type: ignore[no-untyped-call] # untyped there
         return text + prometheus_client.generate_latest(self._registry)
-
-    def _render_family(self, family: Family, world: World, lines: list[str], *, as_openmetrics: bool) -> None:
-        name = family.name
-        samples = [
-            f"{name}{self._new.get((base, own)) or self._label_text(base, own)} {_number(value)}"
-            for base, own, value in family.samples(world)
-        ]
-        if not samples:
-            return
-        described, type_ = _openmetrics_head(family) if as_openmetrics else (name, family.type.value)
-        help_ = _escape_help(family.help)
-        lines.append(f"# HELP {described} {help_}")
-        lines.append(f"# TYPE {described} {type_}")
-        lines.extend(samples)
-
-    def _label_text(self, base: Labels, own: Labels) -> str:
-        key = (base, own)
-        text = self._old.get(key)
-        if text is None:
-            pairs = sorted((name, value) for name, value in base + own if value)
-            text = (
-                "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in pairs) + "}" if pairs else ""
-            )
-        self._new[key] = text
-        return text
 
 
 def _openmetrics_head(family: Family) -> tuple[str, str]:
@@ -115,19 +94,13 @@ def _openmetrics_head(family: Family) -> tuple[str, str]:
     return family.name, "unknown"
 
 
-def _escape(value: str) -> str:
-    if "\\" in value or "\n" in value or '"' in value:
-        return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-    return value
-
-
 def _escape_help(text: str) -> str:
     return text.replace("\\", r"\\").replace("\n", r"\n")
 
 
 def _number(value: float) -> str:
-    if isinstance(value, int):  # bool included
-        return str(int(value))
+    if isinstance(value, int):
+        return str(int(value))  # a bool is 0 or 1
     if math.isfinite(value):
         return repr(value)
     return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")

@@ -15,7 +15,7 @@ from exporter.cgroups.collector import CgroupCollector, Readings
 from exporter.docker.inventory import Inventory
 from exporter.docker.status import DaemonStatus
 from exporter.exposition import Renderer
-from exporter.families import CollectorStatus, World
+from exporter.families import CollectorStatus, LabelSets, World, world
 from vakhta import logs
 
 __all__ = ["Scraper"]
@@ -65,6 +65,7 @@ class Scraper:
             name="cgroups", success=False, duration_seconds=None, last_success_at=None
         )
         self._fault = ""
+        self._labels = LabelSets()
 
     async def scrape(self, *, as_openmetrics: bool, compressed: bool) -> bytes:
         """Return an exposition no older than this call."""
@@ -91,13 +92,13 @@ class Scraper:
 
     async def _collect(self) -> World:
         readings = await self._read()
-        now = time.time()
-        snapshot = self._inventory.snapshot(now)
-        return World(
-            at=now,
-            snapshot=snapshot,
-            readings=readings,
-            daemon=(daemon := self._daemon()),
+        snapshot = self._inventory.snapshot(time.time())
+        daemon = self._daemon()
+        return world(
+            snapshot,
+            readings,
+            daemon,
+            labels=self._labels,
             collectors=(_docker_collector(daemon), *((self._status,) if self._cgroups else ())),
             storage_ok=self._storage_ok(),
             version=self._version,
@@ -126,11 +127,11 @@ class Scraper:
         return readings
 
     async def _text(
-        self, texts: dict[tuple[bool, bool], bytes], world: World, *, as_openmetrics: bool, compressed: bool
+        self, texts: dict[tuple[bool, bool], bytes], newest: World, *, as_openmetrics: bool, compressed: bool
     ) -> bytes:
         if (as_openmetrics, False) not in texts:
             texts[as_openmetrics, False] = await asyncio.to_thread(
-                self._renderer.render, world, as_openmetrics=as_openmetrics
+                self._renderer.render, newest, as_openmetrics=as_openmetrics
             )
         if compressed and (as_openmetrics, True) not in texts:
             plain = texts[as_openmetrics, False]

@@ -4,8 +4,9 @@ A new metric is a row in one of the tables; docs/interfaces.md lists them all.
 """
 
 from exporter.families import cadvisor, containers, host
-from exporter.families.model import CollectorStatus, Family, Labels, MetricType, Sample, World
+from exporter.families.labels import LabelSets
+from exporter.families.model import CollectorStatus, Family, MetricType, Sample, World, world
 
-__all__ = ["ALL", "CollectorStatus", "Family", "Labels", "MetricType", "Sample", "World"]
+__all__ = ["ALL", "CollectorStatus", "Family", "LabelSets", "MetricType", "Sample", "World", "world"]
 
 ALL: tuple[Family, ...] = (*containers.FAMILIES, *cadvisor.FAMILIES, *host.FAMILIES)

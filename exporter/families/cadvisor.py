@@ -7,70 +7,46 @@ at once, and `container_last_seen` stays, frozen, for the five minutes the publi
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from exporter.cgroups.paths import derived_path
 from exporter.cgroups.readers import Usage
 from exporter.docker.containers import Health
 from exporter.docker.inventory import LINGER_SECONDS
-from exporter.docker.snapshot import ContainerView
-from exporter.families.model import Family, Labels, MetricType, Sample, World
+from exporter.families.labels import Labels, LabelSet
+from exporter.families.model import Family, Known, MetricType, Sample, World
 
 __all__ = ["FAMILIES"]
 
 _NONE: Final[Labels] = ()
-_HOST: Final[Labels] = (("id", "/"),)
+_HOST: Final = LabelSet((("id", "/"),))
 _CPU_TOTAL: Final[Labels] = (("cpu", "total"),)
 _HEALTH_VALUES: Final = {Health.HEALTHY: 1, Health.STARTING: 0, Health.UNHEALTHY: 0, Health.NONE: -1}
 
-# The labels worth a place on every series; more would multiply them and can carry secrets.
-_ALLOWED: Final = tuple(
-    (key, "container_label_" + key.replace(".", "_"))
-    for key in (
-        "com.docker.compose.project",
-        "com.docker.compose.service",
-        "com.docker.stack.namespace",
-        "com.docker.swarm.service.name",
-    )
-)
 
-
-def _base(world: World, view: ContainerView) -> Labels:
-    path = world.readings.paths.get(view.id) or derived_path(
-        view.id, parent=view.cgroup_parent, driver=_driver(world)
-    )
-    named = (("id", path), ("image", view.image), ("name", view.name))
-    return named + tuple((label, view.labels.get(key, "")) for key, label in _ALLOWED)
-
-
-def _driver(world: World) -> str:
-    return world.daemon.info.cgroup_driver if world.daemon.info else ""
-
-
-def _running(world: World) -> Iterable[ContainerView]:
-    return (view for view in world.snapshot.containers if view.published and view.status.alive)
+def _running(world: World) -> Iterable[Known]:
+    return (known for known in world.containers if known.view.published and known.view.status.alive)
 
 
 def _health(world: World) -> Iterable[Sample]:
-    return ((_base(world, view), _NONE, _HEALTH_VALUES[view.health]) for view in _running(world))
+    return ((known.cadvisor, _NONE, _HEALTH_VALUES[known.view.health]) for known in _running(world))
 
 
 def _start_time(world: World) -> Iterable[Sample]:
-    for view in _running(world):
-        if view.started_at is not None:
-            yield _base(world, view), _NONE, int(view.started_at)
+    for known in _running(world):
+        if known.view.started_at is not None:
+            yield known.cadvisor, _NONE, int(known.view.started_at)
 
 
 def _last_seen(world: World) -> Iterable[Sample]:
-    for view in world.snapshot.containers:
-        seen_at = world.at if view.status.alive else view.finished_at
-        if view.published and seen_at is not None and world.at - seen_at <= LINGER_SECONDS:
-            yield _base(world, view), _NONE, int(seen_at)
-    for gone in world.snapshot.gone:
-        yield _base(world, gone.view), _NONE, int(gone.seen_at)
+    for known in world.containers:
+        seen_at = world.at if known.view.status.alive else known.view.finished_at
+        if known.view.published and seen_at is not None and world.at - seen_at <= LINGER_SECONDS:
+            yield known.cadvisor, _NONE, int(seen_at)
+    for known, seen_at in world.gone:
+        yield known.cadvisor, _NONE, int(seen_at)
 
 
 def _oom_events(world: World) -> Iterable[Sample]:
     return (
-        (_base(world, view), _NONE, view.oom_events) for view in world.snapshot.containers if view.published
+        (known.cadvisor, _NONE, known.view.oom_events) for known in world.containers if known.view.published
     )
 
 
@@ -78,10 +54,10 @@ def _usage(read: Callable[[Usage], float], labels: Labels = _NONE) -> Callable[[
     def samples(world: World) -> Iterable[Sample]:
         if world.readings.host is not None:
             yield _HOST, labels, read(world.readings.host)
-        for view in _running(world):
-            usage = world.readings.usage.get(view.id)
+        for known in _running(world):
+            usage = world.readings.usage.get(known.view.id)
             if usage is not None:
-                yield _base(world, view), labels, read(usage)
+                yield known.cadvisor, labels, read(usage)
 
     return samples
 

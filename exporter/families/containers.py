@@ -6,21 +6,23 @@ They carry `name`, `project` and `service` and neither id nor image: to a person
 from collections import Counter
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from exporter.docker.containers import Health, Status
 from exporter.docker.exits import ExitReason
 from exporter.docker.snapshot import ContainerView
-from exporter.families.model import Family, Labels, MetricType, Sample, World
+from exporter.families.labels import Labels, LabelSet
+from exporter.families.model import Family, MetricType, Sample, World
 from exporter.memory import COUNTED_REASONS
 
 __all__ = ["FAMILIES"]
 
 _Read = Callable[[ContainerView], Iterable[tuple[Labels, float]]]
+_Word = TypeVar("_Word", bound=StrEnum)
 _NONE: Final[Labels] = ()
 
 
-def _labels(name: str, values: Iterable[StrEnum]) -> tuple[tuple[StrEnum, Labels], ...]:
+def _labels(name: str, values: Iterable[_Word]) -> tuple[tuple[_Word, Labels], ...]:
     """Pair each value of a label with its label set, built once."""
     return tuple((value, ((name, value.value),)) for value in values)
 
@@ -45,7 +47,7 @@ def _restarts(view: ContainerView) -> Iterable[tuple[Labels, float]]:
 
 
 def _exits(view: ContainerView) -> Iterable[tuple[Labels, float]]:
-    return ((labels, view.exits.get(ExitReason(reason), 0)) for reason, labels in _COUNTED)
+    return ((labels, view.exits.get(reason, 0)) for reason, labels in _COUNTED)
 
 
 def _last_reason(view: ContainerView) -> Iterable[tuple[Labels, float]]:
@@ -75,22 +77,22 @@ def _watch_info(view: ContainerView) -> Iterable[tuple[Labels, float]]:
 
 def _per_container(read: _Read) -> Callable[[World], Iterable[Sample]]:
     def samples(world: World) -> Iterable[Sample]:
-        for view in world.snapshot.containers:
-            if view.published:
-                base = (("name", view.name), ("project", view.project), ("service", view.service))
-                for labels, value in read(view):
-                    yield base, labels, value
+        for known in world.containers:
+            if known.view.published:
+                for labels, value in read(known.view):
+                    yield known.ours, labels, value
 
     return samples
 
 
 def _service_containers(world: World) -> Iterable[Sample]:
-    replicas = [view for view in world.snapshot.containers if view.compose and not view.oneoff]
+    views = (known.view for known in world.containers)
+    replicas = [view for view in views if view.compose and not view.oneoff]
     counts = Counter((view.project, view.service, view.status) for view in replicas)
     for project, service in sorted({(view.project, view.service) for view in replicas}):
-        base = (("project", project), ("service", service))
-        for status, labels in _STATES:
-            yield base, labels, counts[project, service, Status(status)]
+        labels = LabelSet((("project", project), ("service", service)))
+        for status, own in _STATES:
+            yield labels, own, counts[project, service, status]
 
 
 def _row(name: str, type_: MetricType, help_: str, read: _Read) -> Family:

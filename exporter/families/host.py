@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from exporter.families.model import CollectorStatus, Family, Labels, MetricType, Sample, World
+from exporter.families.labels import NO_LABELS, Labels, LabelSet
+from exporter.families.model import CollectorStatus, Family, MetricType, Sample, World
 
 __all__ = ["FAMILIES"]
 
@@ -11,7 +12,7 @@ _NONE: Final[Labels] = ()
 
 
 def _one(read: Callable[[World], float]) -> Callable[[World], Iterable[Sample]]:
-    return lambda world: ((_NONE, _NONE, read(world)),)
+    return lambda world: ((NO_LABELS, _NONE, read(world)),)
 
 
 def _docker_info(world: World) -> Iterable[Sample]:
@@ -28,12 +29,12 @@ def _docker_info(world: World) -> Iterable[Sample]:
         ("os", info.os),
         ("kernel", info.kernel),
     )
-    yield labels, _NONE, 1
+    yield LabelSet(labels), _NONE, 1
 
 
 def _facts_age(world: World) -> Iterable[Sample]:
     if world.daemon.confirmed_at is not None:
-        yield _NONE, _NONE, max(0.0, world.at - world.daemon.confirmed_at)
+        yield NO_LABELS, _NONE, max(0.0, world.at - world.daemon.confirmed_at)
 
 
 def _collectors(read: Callable[[CollectorStatus], float | None]) -> Callable[[World], Iterable[Sample]]:
@@ -41,13 +42,13 @@ def _collectors(read: Callable[[CollectorStatus], float | None]) -> Callable[[Wo
         for status in world.collectors:
             value = read(status)
             if value is not None:
-                yield (("collector", status.name),), _NONE, value
+                yield NO_LABELS, (("collector", status.name),), value
 
     return samples
 
 
 def _build_info(world: World) -> Iterable[Sample]:
-    return (((("version", world.version),), _NONE, 1),)
+    return ((NO_LABELS, (("version", world.version),), 1),)
 
 
 FAMILIES: Final = tuple(

@@ -11,7 +11,7 @@ from exporter.docker.containers import Facts, Health, RestartPolicy, Status
 from exporter.docker.events import Action, parse
 from exporter.docker.inventory import Inventory
 from exporter.docker.status import DaemonInfo, DaemonStatus
-from exporter.families import CollectorStatus, World
+from exporter.families import CollectorStatus, LabelSets, world
 
 EPOCH = 1_790_000_000
 ID = "4f0c" * 16
@@ -66,7 +66,7 @@ def raw_event(line, *, container=ID, name="web", labels=None):
     }
 
 
-def world_of(snapshot, **changes):
+def world_of(snapshot, *, readings=None, **changes):
     """Return a world with these containers, a daemon that is up, and no cgroup readings."""
     info = DaemonInfo(
         name="host-1",
@@ -78,27 +78,16 @@ def world_of(snapshot, **changes):
         os="Debian GNU/Linux 12 (bookworm)",
         kernel="6.1.0",
     )
-    plain = World(
-        at=snapshot.at,
-        snapshot=snapshot,
-        readings=Readings(usage={}, paths={}, host=None),
-        daemon=DaemonStatus(
-            looked=True,
-            up=True,
-            events_connected=True,
-            confirmed_at=snapshot.at - 1.5,
-            info=info,
-            look_ok=True,
-        ),
-        collectors=(
-            CollectorStatus(
-                name="docker", success=True, duration_seconds=0.25, last_success_at=snapshot.at - 1.5
-            ),
-        ),
-        storage_ok=True,
-        version="0.1.0",
+    daemon = DaemonStatus(
+        looked=True, up=True, events_connected=True, confirmed_at=snapshot.at - 1.5, info=info, look_ok=True
     )
-    return replace(plain, **changes)
+    collector = CollectorStatus(
+        name="docker", success=True, duration_seconds=0.25, last_success_at=snapshot.at - 1.5
+    )
+    plain = {"labels": LabelSets(), "collectors": (collector,), "storage_ok": True, "version": "0.1.0"}
+    return world(
+        snapshot, readings or Readings(usage={}, paths={}, host=None), daemon, **{**plain, **changes}
+    )
 
 
 class Story:

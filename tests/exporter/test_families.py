@@ -17,7 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.cgroups.collector import CgroupCollector
 from exporter.docker.containers import Health, Status
 from exporter.exposition import Renderer, own_registry, wants_openmetrics
-from exporter.families import ALL, CollectorStatus, Family, MetricType
+from exporter.families import ALL, CollectorStatus, Family, LabelSets, MetricType
+from exporter.families.labels import NO_LABELS, LabelSet
 from tests.exporter.stories import EPOCH, Story, facts, policy, world_of
 from tests.exporter.test_cgroups import FIXTURES, snapshot_of
 
@@ -76,8 +77,8 @@ def test_labels_are_the_promised_ones(family):
     samples = list(family.samples(rich_world()))
     assert samples
     for base, labels, _ in samples:
-        if base != (("id", "/"),):  # the host itself, among cAdvisor's
-            assert {name for name, _ in base + labels} == of_kind | own
+        if base.labels != (("id", "/"),):  # the host itself, among cAdvisor's
+            assert {name for name, _ in base.labels + labels} == of_kind | own
 
 
 def test_no_series_twice():
@@ -133,7 +134,7 @@ def test_names_are_the_same_in_both_formats():
         name="container_memory_failcnt",
         type=MetricType.COUNTER,
         help="Odd.",
-        samples=lambda _: (((), (), 3),),
+        samples=lambda _: ((NO_LABELS, (), 3),),
     )
     text = Renderer((odd,), EMPTY).render(rich_world(), as_openmetrics=True).decode()
     assert (
@@ -178,7 +179,7 @@ _NAMES = st.text(string.ascii_lowercase, min_size=1, max_size=5)
 def test_exposition_parses_back(samples):
     """Whatever labels hold, a parser finds the same labels and values."""
     kept = {tuple(sorted(dict(labels).items())): value for labels, value in samples.items()}
-    family = Family(name="law", type=MetricType.GAUGE, help='Text with \\ and\nbreaks "quoted".', samples=lambda _: [((), labels, value) for labels, value in kept.items()])  # fmt: skip
+    family = Family(name="law", type=MetricType.GAUGE, help='Text with \\ and\nbreaks "quoted".', samples=lambda _: [(LabelSet(()), labels, value) for labels, value in kept.items()])  # fmt: skip
     for as_openmetrics, parse in ((False, parse_text), (True, parse_openmetrics)):
         text = Renderer((family,), EMPTY).render(rich_world(), as_openmetrics=as_openmetrics).decode()
         found = {
@@ -192,13 +193,14 @@ def test_exposition_parses_back(samples):
 
 
 def test_label_texts_are_kept_from_one_scrape_to_the_next_only():
-    """The cache does not grow with containers that come and go."""
-    renderer = Renderer(ALL, EMPTY)
+    """Texts are not written anew while a container stays, and do not pile up when containers come and go."""
+    kept, stays = LabelSets(), Story(facts())
+    first, second = (world_of(stays.inventory.snapshot(stays.now), labels=kept) for _ in range(2))
+    assert first.containers[0].ours is second.containers[0].ours
     for number in range(5):
         story = Story(facts(name=f"run-{number}"))
-        renderer.render(world_of(story.inventory.snapshot(story.now)), as_openmetrics=False)
-    assert not [key for key in renderer._old if ("name", "run-0") in key[0]]
-    assert [key for key in renderer._old if ("name", "run-4") in key[0]]
+        world_of(story.inventory.snapshot(story.now), labels=kept)
+        assert len(kept) == 2
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ def values(name, world):
     """Return the values of a family by its labels' values."""
     (family,) = [family for family in ALL if family.name == name]
     return {
-        tuple(value for _, value in base + labels if value): number
+        tuple(value for _, value in base.labels + labels if value): number
         for base, labels, number in family.samples(world)
     }
 
