@@ -106,6 +106,7 @@ class Dispatcher:
         self._wake_at: dict[IncidentKey, datetime] = {}
         self._woken = asyncio.Event()
         self._arrivals: list[Arrival] = []  # not yet written down
+        self._event_at: dict[IncidentKey, datetime] = {}  # of what waits to be told
         self._routes = {route.path: route for route in policy.route.walk()}
 
     async def restore(self) -> None:
@@ -145,7 +146,10 @@ class Dispatcher:
                 Arrival(receiver=receiver, instance=instance, alerts=tuple(found), at=now)
                 for (receiver, instance), found in arrived.items()
             ]
-            return await self._decide(list(self.incidents), self._clock(), event_at, also, arrivals)
+            if event_at is not None:
+                waiting = (key for key, i in self.incidents.items() if _has_news(i))
+                self._event_at.update((key, event_at) for key in waiting if key not in self._event_at)
+            return await self._decide(list(self.incidents), self._clock(), also, arrivals)
 
     async def run(self) -> None:
         """Look at incidents when time alone changes them, until cancelled."""
@@ -162,7 +166,7 @@ class Dispatcher:
             async with self._lock:
                 now = self._clock()
                 due = [key for key, at in self._wake_at.items() if at <= now]
-                await self._decide(due, now, None, lambda _connection: None, ())
+                await self._decide(due, now, lambda _connection: None, ())
 
     def active(self) -> list[Alert]:
         """Return every alert of every incident that goes on."""
@@ -196,7 +200,6 @@ class Dispatcher:
         self,
         keys: Iterable[IncidentKey],
         now: datetime,
-        event_at: datetime | None,
         also: Also,
         arrivals: Sequence[Arrival],
     ) -> bool:
@@ -216,9 +219,9 @@ class Dispatcher:
                 incident=step.incident,
                 hidden=frozenset(f for f, m in step.incident.members.items() if hidden(m.alert)),
                 at=now,
-                event_at=event_at,
+                event_at=self._event_at.get(key),
             )
-            for step in steps.values()
+            for key, step in steps.items()
             if step.incident is not None and (step.speak or step.calls)
         ]
         self._arrivals.extend(arrivals)
@@ -234,6 +237,8 @@ class Dispatcher:
     def _adopt(self, steps: Mapping[IncidentKey, Step]) -> None:
         for key, step in steps.items():
             self._wake_at.pop(key, None)
+            if step.incident is None or not _has_news(step.incident):
+                self._event_at.pop(key, None)
             if step.incident is None:
                 del self.incidents[key]
                 continue
@@ -291,6 +296,12 @@ class Dispatcher:
     def open_count(self) -> int:
         """Return how many incidents are open."""
         return sum(1 for incident in self.incidents.values() if incident.phase is Phase.OPEN)
+
+
+def _has_news(incident: Incident) -> bool:
+    """Whether something of it is still to be told: a member that no message has shown, or an end."""
+    over = incident.phase is Phase.OPEN and not any(m.ongoing for m in incident.members.values())
+    return over or any(not m.told and not m.arrival and m.ongoing for m in incident.members.values())
 
 
 def _key(incident: Incident) -> IncidentKey:
