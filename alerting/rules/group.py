@@ -27,6 +27,7 @@ from alerting.rules.state import (
     RuleState,
     advance,
     over_limit,
+    without_instances,
 )
 from alerting.templates import Context, QuerySample, Template, TemplateExecutionError, render_alert_template
 from alerting.window import Window
@@ -152,7 +153,7 @@ class GroupEvaluator:
         )
         error = over_limit(step.state, self.group.limit)
         if error is not None:
-            self.states[index] = RuleState()
+            self.states[index] = without_instances(self.states[index])
             raise EvaluationFailed(error)
         self.states[index] = step.state
         self._write(index, _state_series(step.state), sample_ms)

@@ -127,7 +127,10 @@ def advance(
             if instance.state is AlertState.FIRING and kept.state is AlertState.INACTIVE:
                 stopped.append(kept)
     for labels, element in current.items():
-        instances[labels] = _produced(old.instances.get(labels), old.lost.get(labels), element, now, hold)
+        known = old.instances.get(labels)
+        instances[labels] = _produced(known, old.lost.get(labels), element, now, hold)
+        if known is not None and _taken_back(known, instances[labels]):
+            stopped.append(known)
     return _settle(old, instances, stopped, now, why)
 
 
@@ -182,6 +185,11 @@ def _produced(
     return current
 
 
+def _taken_back(before: Instance, after: Instance) -> bool:
+    """Whether a raised `for` made a firing alert pending: it was told, so its end, if that is next, must be told too."""
+    return before.state is AlertState.FIRING and after.state is AlertState.PENDING
+
+
 def _settle(
     old: RuleState,
     instances: dict[Labels, Instance],
@@ -213,6 +221,14 @@ def _settle(
 def _too_soon(instance: Instance, now: datetime, ending: Ending, detail: str) -> bool:
     stopped = ending is Ending.REMOVED and detail == "stopped"
     return stopped and instance.resolved_at is not None and now - instance.resolved_at < STOP_GRACE
+
+
+def without_instances(old: RuleState) -> RuleState:
+    """Return what is left when every instance is dropped (step 7).
+
+    What fired was told, so it is kept as lost: its end will be told when the rule works again.
+    """
+    return RuleState(lost={**old.lost, **{i.labels: i for i in old.firing}})
 
 
 def over_limit(state: RuleState, limit: int) -> str | None:
