@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run dev test stages soak check lint types unit real rules bench fresh lock clean root system components
+.PHONY: help run demo dev test stages soak check lint types unit real rules bench fresh lock clean root system components
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -21,6 +21,12 @@ help:           ## this list
 
 run: $(VENV)/.runtime  ## both processes on this machine, for any user; Ctrl-C ends them
 	@exec $(PY) -m vakhta.stack
+
+demo:           ## a shop that gets sick, and what its on-call person reads; two minutes, as root
+	@if [[ $$EUID != 0 ]]; then \
+	  echo 'make demo needs root: it starts its own Docker daemon. Run: sudo make demo' >&2; exit 1; \
+	fi
+	@trap scripts/give_back.sh EXIT; $(MAKE) system dev; $(PY) -m demo
 
 dev: $(VENV)/.dev      ## the virtual environment with all tools
 	@:

@@ -115,7 +115,9 @@ def draw(bubble: Bubble, paint: Paint) -> list[str]:
     aside = f"{bubble.aside:>{INDENT - 2}}"
     margins = ["", paint.dim(aside) if bubble.aside else ""]
     margins += [""] * (len(framed) - 2)
-    return [(margin or " " * (INDENT - 2)) + "  " + line for margin, line in zip(margins, framed, strict=True)]
+    return [
+        (margin or " " * (INDENT - 2)) + "  " + line for margin, line in zip(margins, framed, strict=True)
+    ]
 
 
 def _quote(bubble: Bubble) -> list[str]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from demo.stage import Event, Stage, StageError
 
 # Long enough for an event, a scrape, an evaluation, group_wait and the regular evaluation after it.
 _QUIET_SECONDS = 6.0
-_SETTLED_SECONDS = 30.0
 
 
 def play(stage: Stage) -> None:
@@ -17,73 +14,79 @@ def play(stage: Stage) -> None:
     Raises:
         StageError: A message that should have come did not, or one came that should not.
     """
-    for chapter in (replica, health, crash_loop, memory, deploy, frozen):
+    for chapter in (replicas, health, crash_loop, memory, deploy, hang):
         chapter(stage)
     stage.settle()
 
 
-def replica(stage: Stage) -> None:
-    """One of three dies: a warning, as the site still answers; then all do."""
-    stage.title("A replica is killed")
-    stage.run("docker kill shop-web-2", "one of three")
-    stage.told(Event(action="die", container="shop-web-2"), "🟠 shop/web: 1 of 3 replicas down")
-    stage.run("docker start shop-web-2", "somebody brings it back")
-    stage.told(Event(action="start", container="shop-web-2"), "✅ shop/web", edit=True)
+def replicas(stage: Stage) -> None:
+    """One of three dies: a warning, as the site still answers; then the others do."""
+    stage.title("Containers are killed")
+    stage.run("docker kill shop-web-2", "one of three replicas")
+    one = Event(called="a replica dies", action="die", container="shop-web-2")
+    stage.told(one, "🟠 shop/web: 1 of 3 replicas down", edit=False)
+    stage.run("docker kill shop-web-1 shop-web-3", "and now none runs")
+    last = Event(called="the last replica dies", action="die", container="shop-web-*", nth=2)
+    stage.told(last, "🔴 shop/web is down", edit=False)
+    stage.run("docker compose start web", "somebody brings them back")
+    back = Event(called="all replicas run again", action="start", container="shop-web-*", nth=3)
+    stage.told(back, "✅ shop/web", edit=True)
 
 
 def health(stage: Stage) -> None:
     """A container that runs and does not work."""
     stage.title("A health check fails")
     stage.run("docker exec shop-api-1 rm /tmp/database", "the api's check looks for it")
-    sick = Event(action="health_status: unhealthy", container="shop-api-1")
+    sick = Event(called="the check has failed", action="health_status: unhealthy", container="shop-api-1")
     stage.told(sick, "🔴 shop/api is unhealthy", edit=False)
     stage.run("docker exec shop-api-1 touch /tmp/database", "it is back")
-    well = Event(action="health_status: healthy", container="shop-api-1")
+    well = Event(called="the check passes again", action="health_status: healthy", container="shop-api-1")
     stage.told(well, "✅ shop/api is healthy again", edit=True)
 
 
 def crash_loop(stage: Stage) -> None:
-    """A deploy that cannot start: first a quiet word, then the alarm; stopping it on purpose is no good news."""
+    """A version that cannot start: first a quiet word, then the alarm; stopping it on purpose is no good news."""
     stage.title("A container crashes again and again")
     stage.run("docker compose up -d worker", "deployed without its REDIS_URL", REDIS_URL="")
-    third = Event(action="die", container="shop-worker-1", nth=4)  # the first is the old one, stopped for the new
+    # Compose stops the old container first, which is a death too.
+    third = Event(called="the third crash", action="die", container="shop-worker-1", nth=4)
     stage.told(third, "🔴 shop/worker keeps crashing", edit=False)
-    stage.run("docker compose stop worker", "enough")
-    stage.told(Event(action="stop", container="shop-worker-1"), "➖ shop/worker was stopped", edit=True)
+    stage.run("docker compose stop worker", "enough for today")
+    stopped = Event(
+        called="stopped on request",
+        action="stop",
+        container="shop-worker-1",
+        waits="until Docker has shown that it was not Docker that stopped",
+    )
+    stage.told(stopped, "➖ shop/worker was stopped on request", edit=True)
 
 
 def memory(stage: Stage) -> None:
     """The limit is reached; Docker starts it again."""
     stage.title("A container runs out of memory")
     stage.run("docker exec shop-cache-1 touch /tmp/flood", "more than its 32 MB come in")
-    stage.told(Event(action="die", container="shop-cache-1"), "shop/cache", "out of memory", edit=False)
+    killed = Event(called="the kernel kills it", action="die", container="shop-cache-1")
+    stage.told(killed, "shop/cache ran out of memory", edit=False)
 
 
 def deploy(stage: Stage) -> None:
-    """Three containers die, one with exit code 137, and nobody needs to know."""
+    """Three containers die with exit code 137, and nobody needs to know."""
     stage.title("A deploy")
-    stage.run("docker compose up -d web", "a new image: busybox 1.35 → 1.36", WEB_VERSION="1.36")
+    stage.run("docker compose up -d web", "a new image: three containers are replaced", WEB_VERSION="1.36")
     if stage.quiet(_QUIET_SECONDS):
-        raise StageError("the deploy was told")
-    stage.note("Three containers stopped and were replaced: nothing told, as it should be.")
+        raise StageError("a deploy was told: it should not be")
+    stage.note("Nothing told, as it should be: three containers ended with exit code 137, on request.")
 
 
-def frozen(stage: Stage) -> None:
+def hang(stage: Stage) -> None:
     """The daemon hangs: what is known is old, and says so; nobody claims that containers are down."""
     stage.title("Docker itself hangs")
-    stage.settle()
-    stage.pretend("kill -STOP $(pidof dockerd)", "connections stay, answers do not come; the rule waits 10 s")
+    stage.announce("pkill -STOP dockerd", "its connections stay, its answers do not come")
     stage.engine.freeze()
-    stage.told_later("daemon frozen", "🔴 Docker does not answer", edit=False)
-    stage.pretend("kill -CONT $(pidof dockerd)", "it goes on")
+    frozen = Event(called="Docker hangs", waits="pings every 2 s of up to 2 s, and the rule's own 10 s")
+    stage.told(frozen, "🔴 Docker does not answer", edit=False)
+    stage.note("Every container is out of sight: one message, and nobody says that they are down.")
+    stage.announce("pkill -CONT dockerd", "it goes on")
     stage.engine.thaw()
-    stage.told_later("daemon thawed", "✅ Docker answers again", edit=True)
-    _wait_until_the_shop_runs(stage)
-
-
-def _wait_until_the_shop_runs(stage: Stage) -> None:
-    end = time.monotonic() + _SETTLED_SECONDS
-    while len(stage.engine.docker("ps", "--quiet", "--filter", "name=shop-web").split()) < 3:
-        if time.monotonic() > end:
-            raise StageError("the web replicas do not run")
-        stage.quiet(0.2)
+    thawed = Event(called="Docker goes on", waits="until the next ping, 2 s at most")
+    stage.told(thawed, "✅ Docker answers again", edit=True)
