@@ -5,6 +5,7 @@ Without a file the defaults serve: the local exporter every 5 s, the shipped rul
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -16,7 +17,7 @@ import re2
 
 from alerting.dispatch.inhibit import InhibitRule
 from alerting.dispatch.matchers import MatcherError, parse_matchers, regex_fault
-from alerting.dispatch.route import Route
+from alerting.dispatch.route import ALL_LABELS, Route
 from alerting.labels import Labels, Matcher, MatchOp
 from alerting.scrape.target import Target
 from alerting.telegram.announce import Chat
@@ -67,6 +68,7 @@ _INHIBIT: Final = (
     "target_match_re",
     "target_matchers",
 )
+_SCHEMES: Final = ("http", "https")
 _CHAT: Final = ("chat_id", "disable_notifications", "message_thread_id")
 
 
@@ -165,7 +167,7 @@ def _read_top(config: Config, top: Mapping[str, Node]) -> Config:
     if "receivers" in top:
         config = replace(config, receivers=_read_receivers(top["receivers"]))
     if "route" in top:
-        config = replace(config, route=_read_route(top["route"], default_route(""), config.receivers, "{}"))
+        config = replace(config, route=_read_root(top["route"], config.receivers))
     elif config.receivers:
         config = replace(config, route=default_route(next(iter(config.receivers))))
     if "inhibit_rules" in top:
@@ -175,7 +177,7 @@ def _read_top(config: Config, top: Mapping[str, Node]) -> Config:
 
 
 def _read_global(config: Config, keys: Mapping[str, Node]) -> Config:
-    interval = _duration(keys, "evaluation_interval", config.evaluation_interval)
+    interval = _positive(keys, "evaluation_interval", config.evaluation_interval)
     config = replace(config, evaluation_interval=interval)
     if "timezone" in keys:
         config = replace(config, timezone=_zone(keys["timezone"]))
@@ -202,16 +204,16 @@ def _zone(node: Node) -> str:
 
 def _read_targets(node: Node, globals_: Mapping[str, Node]) -> tuple[Target, ...]:
     default = Target(url="", labels=Labels())
-    interval = _duration(globals_, "scrape_interval", default.interval)
-    timeout = _duration(globals_, "scrape_timeout", default.timeout)
+    interval = _positive(globals_, "scrape_interval", default.interval)
+    timeout = _positive(globals_, "scrape_timeout", default.timeout)
     found: list[Target] = []
     for job in node.sequence():
         keys = job.mapping(_SCRAPE)
         if "job_name" not in keys:
             job.fail("key job_name is missing")
             continue
-        own_interval = _duration(keys, "scrape_interval", interval)
-        own_timeout = _duration(keys, "scrape_timeout", timeout)
+        own_interval = _positive(keys, "scrape_interval", interval)
+        own_timeout = _positive(keys, "scrape_timeout", timeout)
         shape = replace(default, interval=own_interval, timeout=min(own_timeout, own_interval))
         found.extend(_static_targets(keys, shape))
     return tuple(found)
@@ -219,8 +221,10 @@ def _read_targets(node: Node, globals_: Mapping[str, Node]) -> tuple[Target, ...
 
 def _static_targets(keys: Mapping[str, Node], shape: Target) -> Sequence[Target]:
     scheme = keys["scheme"].text() if "scheme" in keys else "http"
-    path = keys["metrics_path"].text() if "metrics_path" in keys else "/metrics"
-    events = keys["events_path"].text() if "events_path" in keys else ""
+    if scheme not in _SCHEMES:
+        keys["scheme"].fail(f"http or https is expected, not {scheme!r}")
+    path = _path(keys, "metrics_path", "/metrics")
+    events = _path(keys, "events_path", "")
     found: list[Target] = []
     for static in keys["static_configs"].sequence() if "static_configs" in keys else []:
         parts = static.mapping(("labels", "targets"))
@@ -234,6 +238,13 @@ def _static_targets(keys: Mapping[str, Node], shape: Target) -> Sequence[Target]
             events_url = f"{base}{events}" if events else ""
             found.append(replace(shape, url=f"{base}{path}", labels=labels, events_url=events_url))
     return found
+
+
+def _path(keys: Mapping[str, Node], name: str, fallback: str) -> str:
+    path = keys[name].text() if name in keys else fallback
+    if path and not path.startswith("/"):
+        keys[name].fail(f"a path starts with /, not {path!r}")
+    return path
 
 
 def _read_receivers(node: Node) -> dict[str, tuple[Chat, ...]]:
@@ -261,32 +272,58 @@ def _read_chat(node: Node) -> Chat:
     )
 
 
-def _read_route(node: Node, parent: Route, receivers: Mapping[str, object], path: str) -> Route:
+def _read_root(node: Node, receivers: Mapping[str, object]) -> Route:
+    """Read the top of the tree, which every alert reaches."""
+    keys = node.mapping(_ROUTE)
+    for name in ("continue", "match", "match_re", "matchers"):
+        if name in keys:
+            keys[name].fail("the top route takes every alert; move this to a route below it")
+    return _read_route(node, default_route(""), receivers, set())
+
+
+def _read_route(node: Node, parent: Route, receivers: Mapping[str, object], taken: set[str]) -> Route:
+    """Read a node and all below it; ``taken`` are the paths of its elders, which it must not have too."""
     keys = node.mapping(_ROUTE)
     receiver = keys["receiver"].text() if "receiver" in keys else parent.receiver
     if not receiver:
         node.fail("key receiver is missing; name one of receivers")
-    elif receivers and receiver not in receivers:
+    elif "receiver" in keys and receivers and receiver not in receivers:
         keys["receiver"].fail(f"no receiver named {receiver!r}; known: {', '.join(sorted(receivers))}")
     matchers = _read_matchers(keys, "")
-    own = path if not matchers and path == "{}" else f"{path}/{{{','.join(map(str, matchers))}}}"
+    base = path = f"{parent.path}/{{{','.join(map(str, matchers))}}}" if taken else parent.path
+    for number in itertools.count(2):
+        if path not in taken:
+            break
+        path = f"{base}#{number}"
+    taken.add(path)
     group_by = tuple(n.text() for n in keys["group_by"].sequence()) if "group_by" in keys else parent.group_by
+    if ALL_LABELS in group_by and len(group_by) > 1:
+        keys["group_by"].fail("... means all labels and stands alone")
     route = Route(
         receiver=receiver,
         matchers=matchers,
         continue_=keys["continue"].boolean() if "continue" in keys else False,
         group_by=group_by,
-        path=own,
+        path=path,
         group_wait=_duration(keys, "group_wait", parent.group_wait),
-        group_interval=_duration(keys, "group_interval", parent.group_interval),
-        repeat_interval=_duration(keys, "repeat_interval", parent.repeat_interval),
+        group_interval=_positive(keys, "group_interval", parent.group_interval),
+        repeat_interval=_positive(keys, "repeat_interval", parent.repeat_interval),
     )
     children = keys["routes"].sequence() if "routes" in keys else []
-    return replace(route, routes=tuple(_read_route(child, route, receivers, own) for child in children))
+    return replace(route, routes=tuple(_read_route(child, route, receivers, taken) for child in children))
 
 
 def _duration(keys: Mapping[str, Node], name: str, fallback: timedelta) -> timedelta:
     return keys[name].duration(fallback) if name in keys else fallback
+
+
+def _positive(keys: Mapping[str, Node], name: str, fallback: timedelta) -> timedelta:
+    """Read a duration that something is done every so often by."""
+    given = _duration(keys, name, fallback)
+    if given > timedelta():
+        return given
+    keys[name].fail("must be longer than 0")
+    return fallback
 
 
 def _read_inhibit(node: Node) -> InhibitRule:

@@ -192,7 +192,8 @@ class Alerting:
     def _receivers(self) -> dict[str, tuple[Chat, ...]]:
         """Return the receivers' chats; without a bot token every receiver prints on the console."""
         default = self._settings.chats
-        receivers = dict(self.config.receivers) or {self.config.route.receiver: default}
+        named = {route.receiver for route in self.config.route.walk()}
+        receivers = dict(self.config.receivers) or dict.fromkeys(named, default)
         if self._settings.token is None:
             return {name: (Chat(chat_id=CONSOLE_CHAT),) for name in receivers}
         return receivers
