@@ -132,15 +132,20 @@ class Talk:
 
 
 def check(draft):
-    """Let Telegram's rules and ours judge a draft; return what people see."""
-    api = BotApi(flood=False)
-    params = {"chat_id": str(draft.chat_id), "text": draft.html, "parse_mode": "HTML"}
-    answer = api.request(f"/bot{TOKEN}/sendMessage", params, 0.0)
-    assert answer.status == 200, answer.body
-    (message,) = api.chats[draft.chat_id].messages.values()
+    """Let Telegram's rules and ours judge a draft, as HTML and as plain text; return what people see of the HTML."""
+    message, plain = _accepted(draft, draft.html, parse_mode="HTML"), _accepted(draft, draft.plain)
     assert not message.lost_entities
     first = message.text.split("\n")[0]
     assert utf16_length(first) <= 256
-    plain = draft.plain
-    assert plain.split("\n")[0].strip() == first.strip(), "the plain text says something else"
+    assert plain.text.split("\n")[0].strip() == first.strip(), "the plain text says something else"
     return message.text
+
+
+def _accepted(draft, text, **more):
+    api = BotApi(flood=False)
+    answer = api.request(
+        f"/bot{TOKEN}/sendMessage", {"chat_id": str(draft.chat_id), "text": text, **more}, 0.0
+    )
+    assert answer.status == 200, answer.body
+    (message,) = api.chats[draft.chat_id].messages.values()
+    return message
