@@ -107,6 +107,11 @@ class Limiter:
         state = self._chat(chat, now)
         state.paused_until = max(state.paused_until, now + seconds)
 
+    def resume(self, chat: int, now: float) -> None:
+        """End a pause early: a person says that what it was for is mended. A 429's pause is Telegram's to end."""
+        state = self._chat(chat, now)
+        state.paused_until = state.flooded_until
+
     def _chat(self, chat: int, now: float) -> _Chat:
         state = self._chats.get(chat)
         if state is None:

@@ -14,7 +14,8 @@ import asyncio
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -24,7 +25,9 @@ from alerting.telegram.clock import Clock, SystemClock
 from alerting.telegram.compose import Notes
 from alerting.telegram.delivery import Delivery, Told, doubt_seconds
 from alerting.telegram.draft import Button, Draft, Keyboard, Kind, Priority
+from alerting.telegram.errors import Failure, Reason
 from alerting.telegram.limiter import Limiter
+from alerting.telegram.news import Followers, News
 from alerting.telegram.rows import Head, State
 from alerting.telegram.sender import Courier
 from vakhta import logs
@@ -70,6 +73,7 @@ class Outbox:
         self._sender = sender
         self._limiter = limiter or Limiter()
         self._clock = clock or SystemClock()
+        self._followers = Followers(on_delivered, on_dead)
         self._delivery = Delivery(
             database,
             sender,
@@ -78,8 +82,9 @@ class Outbox:
             notes=notes or Notes(),
             jitter=jitter,
             told=Told(
-                delivered=on_delivered,
-                dead=on_dead,
+                delivered=self._followers.delivered,
+                dead=self._followers.dead,
+                failed=self._followers.failed,
                 moved=lambda chat: self._wake([chat]),
                 circuit=self._open_circuit,
             ),
@@ -112,6 +117,44 @@ class Outbox:
     async def message_id(self, key: str) -> int | None:
         """Return the newest message of a conversation, if one is known."""
         return await self._database.read(lambda connection: rows.message_id(connection, key))
+
+    # ---- for somebody who waits for the answer ----
+
+    @contextmanager
+    def follow(self, key: str) -> Iterator[News]:
+        """Hear what becomes of a conversation."""
+        with self._followers.follow(key) as news:
+            yield news
+
+    async def withdraw(self, key: str) -> bool:
+        """Take back what waits of a conversation; return whether a request is still on its way.
+
+        Raises:
+            StateError: It could not be written down.
+        """
+
+        def work(connection: sqlite3.Connection) -> tuple[dict[int, int], bool]:
+            taken, sending = rows.withdraw(connection, key, self._clock.now().timestamp())
+            self._fresh.update(taken.values())
+            return taken, sending
+
+        taken, sending = await self._database.write(work)
+        for row in taken:
+            self._delivery.due.pop(row, None)
+        return sending
+
+    async def try_again(self, chat: int) -> Failure | None:
+        """Let a chat be written to at once because a person asks for it, whatever held it back, a 429 excepted.
+
+        Returns:
+            Why nothing can be sent at all.
+        """
+        if self.circuit_open and (failure := await self._ask()) is not None:
+            return failure
+        if not self.parked.get(chat, "").startswith(Reason.FLOOD):
+            self._limiter.resume(chat, self._clock.monotonic())
+            self._wake([chat] if chat in self._wakes else [])
+        return None
 
     # ---- what it says about itself ----
 
@@ -270,11 +313,19 @@ class Outbox:
         """Ask once a minute whether Telegram knows the bot again; hold everything until then."""
         while not self._delivery.stopping.is_set():
             await self._clock.wait(self._delivery.stopping, _PROBE)
-            failure = await self._sender.probe()
+            if self._delivery.stopping.is_set() or not self.circuit_open:
+                return
+            failure = await self._ask()
             if failure is None:
-                self._delivery.tally.circuit_open = False
-                self._wake(list(self._wakes))
                 return
             _log.warning(
                 "telegram still does not answer for the bot", reason=failure.reason, detail=failure.detail
             )
+
+    async def _ask(self) -> Failure | None:
+        """Ask whether Telegram knows the bot; if it does, everything goes on."""
+        failure = await self._sender.probe()
+        if failure is None:
+            self._delivery.tally.circuit_open = False
+            self._wake(list(self._wakes))
+        return failure

@@ -323,6 +323,23 @@ def doubt(connection: sqlite3.Connection, row_id: int, error: str) -> None:
     )
 
 
+def withdraw(connection: sqlite3.Connection, key: str, now: float) -> tuple[dict[int, int], bool]:
+    """Take back what waits of a conversation.
+
+    Returns:
+        The rows taken back with their chats, and whether a request is still on its way.
+    """
+    taken = connection.execute(
+        "UPDATE outbox SET state = 'superseded', settled_at = ? WHERE key = ? AND state IN ('queued', 'unknown')"
+        " RETURNING id, chat_id",
+        (now, key),
+    ).fetchall()
+    sending = connection.execute(
+        "SELECT 1 FROM outbox WHERE key = ? AND state = 'sending'", (key,)
+    ).fetchone()
+    return {row["id"]: row["chat_id"] for row in taken}, sending is not None
+
+
 def finish(
     connection: sqlite3.Connection, row_id: int, state: State, now: float, error: str | None = None
 ) -> None:
