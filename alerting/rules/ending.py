@@ -41,14 +41,14 @@ def why_ended(
         if up == 0:
             return Ending.LOST_SIGHT, "silent"
     if annotations.get("vakhta_kind") == "container" and "name" in labels:
-        about_health = any(selector.metric == _HEALTH for selector in query.selectors)
-        return _container(labels.keep(("job", "instance", "name")), target, latest, about_health=about_health)
+        until_healthy = annotations.get("vakhta_until") == "healthy"
+        return _container(labels.keep(("job", "instance", "name")), target, latest, until_healthy=until_healthy)
     if _sources_live(labels.drop(("alertname", *rule_labels)), query, latest):
         return Ending.RECOVERED, ""
     return Ending.REMOVED, "gone"
 
 
-def _container(subject: Labels, target: Labels, latest: Latest, *, about_health: bool) -> Verdict:
+def _container(subject: Labels, target: Labels, latest: Latest, *, until_healthy: bool) -> Verdict:
     if _value(latest, "docker_up", target) == 0:
         return Ending.LOST_SIGHT, "frozen"
     status = next(
@@ -59,7 +59,7 @@ def _container(subject: Labels, target: Labels, latest: Latest, *, about_health:
     if status == "running":
         health = {s.labels["status"] for s in _samples(latest, _HEALTH, subject) if s.value == 1}
         # A check that starts afresh has not passed yet.
-        undecided = about_health and "starting" in health
+        undecided = until_healthy and "starting" in health
         return (Ending.LOST_SIGHT, "starting") if undecided else (Ending.RECOVERED, "")
     if status == "paused":
         return Ending.REMOVED, "paused"
