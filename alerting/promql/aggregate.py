@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from alerting.labels import Labels
-from alerting.promql import kahan, labelsets
+from alerting.promql import kahan, labelsets, sums
 from alerting.promql.blocks import Block, Indices
 from alerting.promql.errors import EvaluationError
 from alerting.promql.numbers import format_full, format_g
@@ -19,18 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-def grouped(
-    labels: Sequence[Labels], names: tuple[str, ...], *, without: bool
-) -> tuple[Indices, list[Labels]]:
-    """Number each series' group, and return the groups' labelsets by number."""
-    found = labelsets.keys(labels, names, only=not without)
-    index, keys = labelsets.numbered(found)
-    return index, [labelsets.key_labels(key, names, only=not without) for key in keys]
-
-
 def aggregate(op: str, block: Block, names: tuple[str, ...], *, without: bool) -> Block:
     """Aggregate a vector at every step, by an operator without a parameter."""
-    index, labels = grouped(block.labels, names, without=without)
+    index, labels = labelsets.grouped(block.labels, names, without=without)
     shape = (len(labels), block.v.shape[1])
     present = np.zeros(shape, dtype=np.int64)
     np.add.at(present, index, block.ok)
@@ -43,6 +33,8 @@ def aggregate(op: str, block: Block, names: tuple[str, ...], *, without: bool) -
         v = np.full(shape, np.nan)
         ufunc = np.fmin if op == "min" else np.fmax
         ufunc.at(v, index, np.where(block.ok, block.v, np.nan))
+    elif op in _SUMS:
+        v = _SUMS[op](block, index, shape)
     else:
         v = _each_group(block, index, shape, lambda _, values: _STATISTICS[op](values))
     return Block(labels=labels, v=v, ok=present > 0).compact()
@@ -50,7 +42,7 @@ def aggregate(op: str, block: Block, names: tuple[str, ...], *, without: bool) -
 
 def quantile(q: Floats, block: Block, names: tuple[str, ...], *, without: bool) -> Block:
     """Compute a quantile of each group at every step."""
-    index, labels = grouped(block.labels, names, without=without)
+    index, labels = labelsets.grouped(block.labels, names, without=without)
     v = _each_group(
         block,
         index,
@@ -87,9 +79,33 @@ def _stddev(values: Sequence[float]) -> float:
     return math.sqrt(kahan.aggregate_variance(values))
 
 
+def _sums(block: Block, index: Indices, shape: tuple[int, int]) -> Floats:
+    return _each_run(block, index, shape, sums.group_totals)
+
+
+def _means(block: Block, index: Indices, shape: tuple[int, int]) -> Floats:
+    return _each_run(block, index, shape, sums.means)
+
+
+def _each_run(
+    block: Block,
+    index: Indices,
+    shape: tuple[int, int],
+    of: Callable[[Floats, Indices, Indices], Floats],
+) -> Floats:
+    """Lay the values of each group and step in a run, in the order of the series, and apply a function to all runs."""
+    cell = (index[:, None] * shape[1] + np.arange(shape[1]))[block.ok]
+    order = np.argsort(cell, kind="stable")
+    cell = cell[order]
+    lo = np.flatnonzero(np.diff(cell, prepend=-1))
+    out = np.zeros(shape)
+    if len(lo):
+        out.flat[cell[lo]] = of(block.v[block.ok][order], lo, np.append(lo[1:], len(cell)))
+    return out
+
+
+_SUMS: Final = {"sum": _sums, "avg": _means}
 _STATISTICS: Final[dict[str, Callable[[Sequence[float]], float]]] = {
-    "sum": kahan.aggregate_sum,
-    "avg": kahan.mean,
     "stdvar": kahan.aggregate_variance,
     "stddev": _stddev,
 }
@@ -97,14 +113,14 @@ _STATISTICS: Final[dict[str, Callable[[Sequence[float]], float]]] = {
 
 def top(op: str, block: Block, names: tuple[str, ...], *, without: bool, param: Floats) -> Block:
     """Keep each group's k largest or smallest elements, at every step; ordered by value where there is one step."""
-    index, labels = grouped(block.labels, names, without=without)
+    index, labels = labelsets.grouped(block.labels, names, without=without)
     members: list[list[int]] = [[] for _ in labels]
     for row, group in enumerate(index.tolist()):
         members[group].append(row)
     keep = np.zeros(block.ok.shape, dtype=bool)
     ordered: list[int] = []
-    for step in range(block.ok.shape[1]):
-        if not block.ok[:, step].any():
+    for step in range(len(param)):
+        if not np.any(block.ok[:, step]):
             continue
         k = min(_limit(float(param[step])), len(block.labels))
         for rows in members:
@@ -112,7 +128,7 @@ def top(op: str, block: Block, names: tuple[str, ...], *, without: bool, param: 
             keep[chosen, step] = True
             ordered.extend(chosen)
     kept = Block(labels=block.labels, v=block.v, ok=keep)
-    return kept.rows(np.array(ordered, dtype=np.int64)) if keep.shape[1] == 1 else kept.compact()
+    return kept.rows(np.array(ordered, dtype=np.int64)) if len(param) == 1 else kept.compact()
 
 
 def _limit(k: float) -> int:
@@ -174,7 +190,7 @@ def count_values(block: Block, label: str, names: tuple[str, ...], *, without: b
     for step in range(steps):
         rows = np.flatnonzero(block.ok[:, step]).tolist()
         labelled = [block.labels[row].with_({label: format_full(float(block.v[row, step]))}) for row in rows]
-        index, labels = grouped(labelled, kept, without=without)
+        index, labels = labelsets.grouped(labelled, kept, without=without)
         v = np.zeros((len(labels), steps))
         ok = np.zeros(v.shape, dtype=bool)
         v[:, step] = np.bincount(index, minlength=len(labels)) if rows else 0.0

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerting.promql.errors import EvaluationError
-from alerting.promql.labelsets import without_names
+from alerting.promql.labelsets import distinct, without_names
 from alerting.promql.values import Flags, Floats, Times, is_stale
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Block:
 
     def distinct(self) -> Block:
         """Return the block itself, after a check that no labelset occurs twice, not even at different steps."""
-        if len(set(self.labels)) != len(self.labels):
+        if not distinct(self.labels):
             raise EvaluationError("vector cannot contain metrics with the same labelset")
         return self
 
@@ -67,7 +67,9 @@ class Block:
 class Columns:
     """Samples of many series in two flat columns; series i occupies positions start[i] to stop[i], sorted by time.
 
-    The columns may hold other samples between these; they are views into the store and must not be written.
+    The columns may hold other samples between these; they are views into the store and must not be written. Where
+    `width` is set, every series has so many positions of its own and `start` is the first of them; times after the last
+    sample are later than any other. Unless `marked`, there are no stale markers.
     """
 
     labels: Sequence[Labels]
@@ -75,6 +77,8 @@ class Columns:
     v: Floats
     start: Indices
     stop: Indices
+    width: int | None = None
+    marked: bool = True
 
     @classmethod
     def of(cls, series: Sequence[Series]) -> Columns:
@@ -91,8 +95,22 @@ class Columns:
 
     def upto(self, refs: Times) -> Indices:
         """Return, for each series and reference time, the position after its last sample at or before that time."""
-        # Few steps: one search for all series. Many steps: one search per series.
-        return self._searched(refs) if len(refs) > 8 else self._bisected(refs)
+        if len(refs) > 8:
+            return self._searched(refs)  # one search per series
+        if self.width is None or self.width > 1000:
+            return self._bisected(refs)  # one search for all series
+        return self._counted(refs, self.width)
+
+    def _counted(self, refs: Times, width: int) -> Indices:
+        out = np.empty((len(self.start), len(refs)), dtype=np.int64)
+        newest = self.t[np.maximum(self.stop - 1, self.start)]
+        for column, ref in enumerate(refs.tolist()):
+            if (newest <= ref).all():  # the usual case: the question is about now
+                out[:, column] = self.stop
+            else:
+                older = np.count_nonzero(self.t.reshape(-1, width) <= ref, axis=1)
+                out[:, column] = self.start + older[self.start // width]
+        return out
 
     def _searched(self, refs: Times) -> Indices:
         out = np.empty((len(self.start), len(refs)), dtype=np.int64)
@@ -117,7 +135,7 @@ class Columns:
 
     def without_stale(self) -> Columns:
         """Return the samples without stale markers."""
-        if not is_stale(self.v).any():
+        if not self.marked or not is_stale(self.v).any():
             return self
         sizes = self.stop - self.start
         ends = np.cumsum(sizes)
@@ -126,7 +144,12 @@ class Columns:
         keep = ~is_stale(v)
         kept = np.concatenate(([0], np.cumsum(keep)))
         return Columns(
-            labels=self.labels, t=self.t[at][keep], v=v[keep], start=kept[ends - sizes], stop=kept[ends]
+            labels=self.labels,
+            t=self.t[at][keep],
+            v=v[keep],
+            start=kept[ends - sizes],
+            stop=kept[ends],
+            marked=False,
         )
 
 

@@ -5,13 +5,12 @@ The arithmetic is in `functions`, `ranges`, `dates` and `histogram`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import numpy as np
 
 from alerting.labels import Labels
-from alerting.promql import ast, dates, functions, histogram, operators, ranges, relabel
+from alerting.promql import ast, dates, functions, histogram, labelsets, operators, ranges, relabel
 from alerting.promql.ast import Expr, unwrap
 from alerting.promql.blocks import Block, Indices, Windows
 from alerting.promql.errors import EvaluationError
@@ -77,7 +76,7 @@ def of_range(of: Arguments, name: str, args: Args) -> Block:
     windows, (v, ok) = _outcome(of, name, args)
     block = Block(labels=windows.columns.labels, v=v, ok=ok).compact()
     if name in ("rate", "increase"):
-        for metric in {labels.metric for labels in block.labels}:
+        for metric in labelsets.metrics(block.labels):
             of.remarks.possible_gauge(metric)
     return block if name == "last_over_time" else block.unnamed().distinct()
 
@@ -99,14 +98,13 @@ def _vector(of: Arguments, args: Args) -> Block:
 
 def _absent(of: Arguments, args: Args) -> Block:
     there: Flags = np.any(of.vector(args[0]).ok, axis=0)
-    return _invented(args[0], there)
+    return _invented(unwrap(args[0]), there)
 
 
 def _timestamp(of: Arguments, args: Args) -> Block:
     arg = unwrap(args[0])
     if isinstance(arg, ast.VectorSelector):
-        # With @, Prometheus looks at that very time here and forgets the offset beside it.
-        block, t = of.instant(arg if arg.at is None else replace(arg, offset=0))
+        block, t = of.instant(arg)
         return _renamed(block.like(t / 1000))
     block = of.vector(arg)
     return _renamed(block.like(np.broadcast_to(of.times / 1000, block.v.shape)))

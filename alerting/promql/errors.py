@@ -4,7 +4,8 @@
 
     QueryError
     ├── ParseError        the text is not an expression we accept: fix the rule
-    └── EvaluationError   the expression is fine, the data or a limit is not
+    ├── EvaluationError   the expression is fine, the data or a limit is not
+    └── BackendError      the server that evaluates does not answer, or not as it should
 """
 
 from __future__ import annotations
@@ -25,3 +26,7 @@ class ParseError(QueryError):
 
 class EvaluationError(QueryError):
     """The evaluation failed, as Prometheus would answer it with status 422."""
+
+
+class BackendError(QueryError):
+    """The server that evaluates did not answer in time, or not as a Prometheus does."""

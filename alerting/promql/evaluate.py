@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alerting.labels import Labels
 from alerting.promql import aggregate, ast, calls, dates, functions, operators
 from alerting.promql.ast import Expr, ValueType, unwrap, value_type
 from alerting.promql.blocks import Block, Columns, Windows
 from alerting.promql.catalogue import RANGE_FUNCTIONS
 from alerting.promql.errors import EvaluationError
-from alerting.promql.storage import ColumnStorage, Storage
 from alerting.promql.values import Floats, Times, is_stale
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from alerting.labels import Matcher
     from alerting.promql.remarks import Remarks
+    from alerting.promql.storage import Storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +110,11 @@ class Evaluation:
         return np.full(len(self.times), fixed - offset, dtype=np.int64)
 
     def _columns(self, selector: ast.VectorSelector, start: int, end: int) -> Columns:
-        if isinstance(self.storage, ColumnStorage):
-            return self.storage.columns(selector.matchers, start, end)
+        columns: Callable[[Sequence[Matcher], int, int], Columns] | None = getattr(
+            self.storage, "columns", None
+        )
+        if columns is not None:  # a ColumnStorage; asking the protocol takes longer than most queries
+            return columns(selector.matchers, start, end)
         return Columns.of(self.storage.select(selector.matchers, start, end))
 
     def instant(self, selector: ast.VectorSelector) -> tuple[Block, Times]:
@@ -146,12 +151,7 @@ class Evaluation:
         if last < first:
             return Columns.of(())
         times = np.arange(first, last + 1, step, dtype=np.int64)
-        inner = replace(self, times=times)
-        if value_type(expr.expr) is ValueType.SCALAR:
-            v = inner.scalar(expr.expr)
-            block = Block(labels=(Labels(),), v=v[None, :], ok=np.ones((1, len(times)), dtype=bool))
-        else:
-            block = inner.vector(expr.expr)
+        block = replace(self, times=times).vector(expr.expr)
         sizes = block.ok.sum(axis=1)
         stop = np.cumsum(sizes)
         return Columns(
@@ -233,8 +233,6 @@ def _only_element(block: Block) -> Floats:
     return np.where(count == 1, total, np.nan)
 
 
-def _extremes(values: Floats) -> Floats:
-    """Return the least and the greatest number, and NaN if there is any: what is worth a warning."""
-    numbers = values[~np.isnan(values)]
-    ends = [numbers.min(), numbers.max()] if len(numbers) else []
-    return np.array([*ends, *([np.nan] if len(numbers) < len(values) else [])])
+def _extremes(q: Floats) -> Floats:
+    """Return what a quantile's argument deserves a warning for: NaN if it ever is, else its extremes."""
+    return np.array([q.min(initial=0.0), q.max(initial=1.0)])[: 1 if np.isnan(q).any() else 2]

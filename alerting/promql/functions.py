@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from alerting.promql import gomath
 from alerting.promql.values import Floats
 
 if TYPE_CHECKING:
@@ -26,28 +27,28 @@ def _deg(v: Floats) -> Floats:
 
 MATH: Final[dict[str, Callable[[Floats], Floats]]] = {
     "abs": np.abs,
-    "acos": np.arccos,
-    "acosh": np.arccosh,
-    "asin": np.arcsin,
-    "asinh": np.arcsinh,
-    "atan": np.arctan,
-    "atanh": np.arctanh,
+    "acos": gomath.acos,
+    "acosh": gomath.acosh,
+    "asin": gomath.asin,
+    "asinh": gomath.asinh,
+    "atan": gomath.atan,
+    "atanh": gomath.atanh,
     "ceil": np.ceil,
-    "cos": np.cos,
-    "cosh": np.cosh,
+    "cos": gomath.cos,
+    "cosh": gomath.cosh,
     "deg": _deg,
-    "exp": np.exp,
+    "exp": gomath.exp,
     "floor": np.floor,
-    "ln": np.log,
-    "log10": np.log10,
-    "log2": np.log2,
+    "ln": gomath.log,
+    "log10": gomath.log10,
+    "log2": gomath.log2,
     "rad": _rad,
     "sgn": _sgn,
-    "sin": np.sin,
-    "sinh": np.sinh,
+    "sin": gomath.sin,
+    "sinh": gomath.sinh,
     "sqrt": np.sqrt,
-    "tan": np.tan,
-    "tanh": np.tanh,
+    "tan": gomath.tan,
+    "tanh": gomath.tanh,
 }
 """Functions of one number."""
 

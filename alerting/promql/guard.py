@@ -9,10 +9,12 @@ The scan also rewrites raw (backquoted) strings as quoted ones, because the pars
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
 from alerting.promql.errors import ParseError
+from alerting.promql.numbers import parse_float
 
 MAX_BYTES: Final = 64 * 1024
 MAX_NESTING: Final = 100
@@ -35,6 +37,7 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_MATCHING: Final = frozenset({"=", "=~", "!~"})  # inside selectors, where they nest nothing
 _WORD_OPERATORS: Final = frozenset({"and", "or", "unless", "atan2"})
 
 
@@ -60,6 +63,8 @@ def _scan(text: str) -> str:
         kind, piece = token.lastgroup, token.group()
         if kind == "raw":
             piece = _quoted(piece[1:-1])
+        elif kind == "number" and parse_float(piece) == math.inf:
+            raise ParseError(f"the number {piece} is out of range", text=text)
         elif kind == "quote":
             raise ParseError(
                 f"the string opened at column {_column(text, token.start())} does not end", text=text
@@ -68,7 +73,7 @@ def _scan(text: str) -> str:
         if kind == "space":
             continue
         depth += (kind == "open") - (kind == "close")
-        operators += kind in ("sign", "operator") or (kind == "word" and piece.lower() in _WORD_OPERATORS)
+        operators += _is_operator(kind, piece)
         signs = signs + 1 if kind == "sign" else 0
         if depth > MAX_NESTING:
             raise ParseError(f"nested more than {MAX_NESTING} deep: simplify the expression", text=text)
@@ -77,6 +82,12 @@ def _scan(text: str) -> str:
         if signs > MAX_SIGNS:
             raise ParseError(f"more than {MAX_SIGNS} signs in a row", text=text)
     return "".join(out)
+
+
+def _is_operator(kind: str | None, piece: str) -> bool:
+    if kind == "word":
+        return piece.lower() in _WORD_OPERATORS
+    return kind == "sign" or (kind == "operator" and piece not in _MATCHING)
 
 
 def _quoted(raw: str) -> str:

@@ -96,11 +96,9 @@ def bucket_quantile(q: float, buckets: Buckets) -> tuple[float, bool]:
     NaN without observations, without a bucket up to +Inf, or with no bucket beside that. A quantile in the last bucket
     is that bucket's lower bound; the first bucket starts at 0, unless it ends below.
     """
-    if math.isnan(q):
-        return math.nan, False
     if q < 0 or q > 1:
         return math.copysign(math.inf, q), False
-    if buckets[-1][0] != math.inf:
+    if math.isnan(q) or buckets[-1][0] != math.inf:
         return math.nan, False
     bounds = [bound for bound, _ in buckets]
     counts, raised = _monotonic([count for _, count in buckets])

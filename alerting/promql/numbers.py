@@ -1,4 +1,4 @@
-"""Numbers as Prometheus reads and writes them."""
+"""Numbers as Prometheus reads and writes them, and strings as its messages quote them."""
 
 from __future__ import annotations
 
@@ -42,6 +42,12 @@ def format_g(value: float) -> str:
     sign = "-" if value < 0 else ""
     mantissa = digits[0] + (f".{digits[1:]}" if len(digits) > 1 else "")
     return f"{sign}{mantissa}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
+
+
+def quoted(text: str) -> str:
+    """Write a string in double quotes."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def _special(value: float) -> str | None:

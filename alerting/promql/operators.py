@@ -7,15 +7,17 @@ step those pairs count whose two samples exist.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from alerting.labels import METRIC_NAME, Labels
-from alerting.promql import labelsets
+from alerting.promql import gomath, labelsets
 from alerting.promql.ast import COMPARISONS, Card, Matching
 from alerting.promql.blocks import Block, Indices
 from alerting.promql.errors import EvaluationError
+from alerting.promql.numbers import quoted
 from alerting.promql.values import Flags, Floats
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ _ARITHMETIC: Final[dict[str, Callable[[Floats, Floats], Floats]]] = {
     "*": np.multiply,
     "/": np.divide,
     "%": np.fmod,
-    "^": np.power,
-    "atan2": np.arctan2,
+    "^": gomath.power,
+    "atan2": gomath.atan2,
 }
 _COMPARE: Final[dict[str, Callable[[Floats, Floats], Flags]]] = {
     "==": np.equal,
@@ -72,11 +74,11 @@ def set_operation(op: str, lhs: Block, rhs: Block, matching: Matching) -> Block:
 
 def _present(theirs: Sequence[Hashable], ok: Flags, mine: Sequence[Hashable]) -> Flags:
     """Tell for each of my keys, at each step, whether a sample with that key exists on the other side."""
-    index, found = labelsets.numbered(theirs)
-    present = np.zeros((len(found) + 1, ok.shape[1]), dtype=bool)
-    np.logical_or.at(present, index, ok)
-    numbers = {key: number for number, key in enumerate(found)}
-    return present[np.array([numbers.get(key, len(found)) for key in mine], dtype=np.int64)]
+    numbers: dict[Hashable, int] = {}
+    index = [numbers.setdefault(key, len(numbers)) for key in theirs]
+    present = np.zeros((len(numbers) + 1, ok.shape[1]), dtype=bool)
+    np.logical_or.at(present, np.array(index, dtype=np.int64), ok)
+    return present[np.array([numbers.get(key, -1) for key in mine], dtype=np.int64)]
 
 
 def merged(blocks: Sequence[Block]) -> Block:
@@ -86,8 +88,8 @@ def merged(blocks: Sequence[Block]) -> Block:
         EvaluationError: Two rows with the same labelset both have a sample at one step.
     """
     parts = [block for block in blocks if len(block.labels)]
-    if not parts:
-        return blocks[0]
+    if len(parts) <= 1 and all(labelsets.distinct(part.labels) for part in parts):
+        return parts[0] if parts else blocks[0]
     joined = Block(
         labels=[one for part in parts for one in part.labels],
         v=np.concatenate([part.v for part in parts]),
@@ -109,10 +111,17 @@ def merged(blocks: Sequence[Block]) -> Block:
 
 @dataclass(slots=True, kw_only=True)
 class _Pairs:
-    """Rows of the "many" side and of the "one" side that have the same key."""
+    """Rows of the "many" side and of the "one" side that have the same key, and the labels of what they give.
+
+    `rivals` are the rows of the "one" side that share a key, by key; `groups` numbers the results of which only one may
+    exist at a step, or is None where there are no two such results.
+    """
 
     many: Indices
     one: Indices
+    labels: Sequence[Labels]
+    rivals: tuple[tuple[Hashable, tuple[int, ...]], ...]
+    groups: Indices | None
 
 
 def vectors(op: str, lhs: Block, rhs: Block, matching: Matching, *, return_bool: bool) -> Block:
@@ -123,11 +132,14 @@ def vectors(op: str, lhs: Block, rhs: Block, matching: Matching, *, return_bool:
     """
     swapped = matching.card is Card.ONE_TO_MANY
     many, one = (rhs, lhs) if swapped else (lhs, rhs)
-    many_keys = labelsets.keys(many.labels, matching.labels, only=matching.on)
-    one_keys = labelsets.keys(one.labels, matching.labels, only=matching.on)
+    unnamed = op not in COMPARISONS or return_bool
+    pairs = labelsets.remembered(
+        (many.labels, one.labels),
+        ("pairs", matching, unnamed),
+        lambda: _paired(many.labels, one.labels, matching, unnamed=unnamed),
+    )
     # Prometheus looks for duplicates only at steps where both sides have anything at all.
-    _check_one_side(one, one_keys, many.ok.any(axis=0), matching, side="left" if swapped else "right")
-    pairs = _paired(many_keys, one_keys)
+    _check_one_side(one, pairs, np.any(many.ok, axis=0), matching, side="left" if swapped else "right")
     mv, ov = many.v[pairs.many], one.v[pairs.one]
     ok = many.ok[pairs.many] & one.ok[pairs.one]
     left, right = (ov, mv) if swapped else (mv, ov)
@@ -137,82 +149,77 @@ def vectors(op: str, lhs: Block, rhs: Block, matching: Matching, *, return_bool:
         holds = _COMPARE[op](left, right)
         value = holds.astype(np.float64) if return_bool else left
         ok = ok if return_bool else ok & holds
-    alive = np.flatnonzero(ok.any(axis=1))
-    pairs = _Pairs(many=pairs.many[alive], one=pairs.one[alive])
-    unnamed = op not in COMPARISONS or return_bool
-    labels = _result_labels(many.labels, one.labels, pairs, matching, unnamed=unnamed)
-    result = Block(labels=labels, v=value[alive], ok=ok[alive])
-    _check_many_side(result, pairs, many_keys, matching)
-    return merged((result,))
+    _check_many_side(ok, pairs, matching)
+    return merged((Block(labels=pairs.labels, v=value, ok=ok).compact(),))
 
 
-def _paired(many_keys: Sequence[Hashable], one_keys: Sequence[Hashable]) -> _Pairs:
+def _paired(many: Sequence[Labels], one: Sequence[Labels], matching: Matching, *, unnamed: bool) -> _Pairs:
     rows: dict[Hashable, list[int]] = {}
+    one_keys = labelsets.keys(one, matching.labels, only=matching.on)
     for row, key in enumerate(one_keys):
         rows.setdefault(key, []).append(row)
-    many: list[int] = []
-    one: list[int] = []
-    for row, key in enumerate(many_keys):
-        for other in rows.get(key, ()):
-            many.append(row)
-            one.append(other)
-    return _Pairs(many=np.array(many, dtype=np.int64), one=np.array(one, dtype=np.int64))
+    many_keys = labelsets.keys(many, matching.labels, only=matching.on)
+    found = [(row, other) for row, key in enumerate(many_keys) for other in rows.get(key, ())]
+    many_rows, one_rows = [row for row, _ in found], [other for _, other in found]
+    labels = _result_labels(
+        [many[row] for row in many_rows], [one[row] for row in one_rows], matching, unnamed=unnamed
+    )
+    groups: Sequence[Hashable] = [many_keys[row] for row in many_rows]
+    if matching.card is not Card.ONE_TO_ONE:
+        groups = list(zip(groups, labels, strict=True))
+    return _Pairs(
+        many=np.array(many_rows, dtype=np.int64),
+        one=np.array(one_rows, dtype=np.int64),
+        labels=tuple(labels),
+        rivals=tuple((key, tuple(members)) for key, members in rows.items() if len(members) > 1),
+        groups=labelsets.numbered(groups)[0] if len(set(groups)) < len(groups) else None,
+    )
 
 
-def _check_one_side(
-    one: Block, keys: Sequence[Hashable], steps: Flags, matching: Matching, *, side: str
-) -> None:
-    if len(set(keys)) == len(keys):
-        return
-    seen: dict[Hashable, list[int]] = {}
-    for row, key in enumerate(keys):
-        for other in seen.setdefault(key, []):
-            if (one.ok[row] & one.ok[other] & steps).any():
+def _check_one_side(one: Block, pairs: _Pairs, steps: Flags, matching: Matching, *, side: str) -> None:
+    for key, rows in pairs.rivals:
+        for first, second in combinations(rows, 2):
+            if (one.ok[first] & one.ok[second] & steps).any():
                 group = labelsets.key_labels(key, matching.labels, only=matching.on)
                 raise EvaluationError(
-                    f"found duplicate series for the match group {group} on the {side} hand-side of the operation: "
-                    f"[{one.labels[row]}, {one.labels[other]}];many-to-many matching not allowed: "
+                    f"found duplicate series for the match group {_written(group)} on the {side} hand-side of the operation: "
+                    f"[{_written(one.labels[second])}, {_written(one.labels[first])}];many-to-many matching not allowed: "
                     "matching labels must be unique on one side"
                 )
-        seen[key].append(row)
 
 
-def _check_many_side(result: Block, pairs: _Pairs, keys: Sequence[Hashable], matching: Matching) -> None:
+def _written(labels: Labels) -> str:
+    """Write a labelset as Prometheus' messages do: with the name among the labels."""
+    return "{" + ", ".join(f"{name}={quoted(value)}" for name, value in labels.pairs) + "}"
+
+
+def _check_many_side(ok: Flags, pairs: _Pairs, matching: Matching) -> None:
     """Refuse two results of one match group at one step: any two, or with group_* two of the same labels."""
-    one_to_one = matching.card is Card.ONE_TO_ONE
-    rows = pairs.many.tolist()
-    groups: Sequence[Hashable] = [keys[row] for row in rows]
-    if not one_to_one:
-        groups = list(zip(groups, result.labels, strict=True))
-    index, found = labelsets.numbered(groups)
-    if len(found) == len(groups):
+    if pairs.groups is None:
         return
-    count = np.zeros((len(found), result.ok.shape[1]), dtype=np.int64)
-    np.add.at(count, index, result.ok)
+    count = np.zeros((int(pairs.groups.max()) + 1, ok.shape[1]), dtype=np.int64)
+    np.add.at(count, pairs.groups, ok)
     if (count > 1).any():
         raise EvaluationError(
             "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
-            if one_to_one
+            if matching.card is Card.ONE_TO_ONE
             else "multiple matches for labels: grouping labels must ensure unique matches"
         )
 
 
 def _result_labels(
-    many: Sequence[Labels], one: Sequence[Labels], pairs: _Pairs, matching: Matching, *, unnamed: bool
-) -> list[Labels]:
-    labels = [many[row] for row in pairs.many.tolist()]
+    many: Sequence[Labels], one: Sequence[Labels], matching: Matching, *, unnamed: bool
+) -> Sequence[Labels]:
     gone = {METRIC_NAME} if unnamed else set()
     if matching.card is Card.ONE_TO_ONE:
         if matching.on:
             kept = tuple(name for name in matching.labels if name not in gone)
-            return [label.keep(kept) for label in labels]
-        return labelsets.dropped(labels, tuple(sorted(gone | set(matching.labels))))
-    if gone:
-        labels = labelsets.without_names(labels)
+            return [label.keep(kept) for label in many]
+        return labelsets.dropped(many, tuple(sorted(gone | set(matching.labels))))
+    labels = labelsets.without_names(many) if gone else many
     if not matching.include:
         return labels
-    others = [one[row] for row in pairs.one.tolist()]
     return [
         label.with_({name: other.get(name, "") for name in matching.include})
-        for label, other in zip(labels, others, strict=True)
+        for label, other in zip(labels, one, strict=True)
     ]

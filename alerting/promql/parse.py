@@ -177,7 +177,8 @@ def _binary(node: Any, depth: int) -> Expr:
 def _operation(node: Any, lhs: Expr, rhs: Expr) -> ast.Binary:
     op, modifier = str(node.op), node.modifier
     types = {value_type(lhs), value_type(rhs)}
-    if modifier is not None and modifier.matching is not None and types != {ValueType.VECTOR}:
+    matched_on = modifier is not None and modifier.matching is not None and modifier.matching.labels
+    if matched_on and types != {ValueType.VECTOR}:
         raise ParseError("vector matching only allowed between instant vectors")
     return ast.Binary(
         op=op,

@@ -8,12 +8,13 @@ Source: https://prometheus.io/docs/prometheus/latest/querying/functions/
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from alerting.promql import kahan
-from alerting.promql.values import Flags, Floats
+from alerting.promql import kahan, sums
+from alerting.promql.values import Flags, Floats, Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
     from alerting.promql.blocks import Indices, Windows
 
 Outcome: TypeAlias = tuple[Floats, Flags]
+_Number = TypeVar("_Number", np.int64, np.float64)
 
 
-def _picked(column: Floats, index: Indices, ok: Flags) -> Floats:
+def _picked(column: NDArray[_Number], index: Indices, ok: Flags) -> NDArray[_Number]:
     """Return column[index] where ok, and 0 elsewhere (an index beside a window may lie outside the column)."""
-    out: Floats = np.zeros(index.shape, dtype=column.dtype)
+    out: NDArray[_Number] = np.zeros(index.shape, dtype=column.dtype)
     out[ok] = column[index[ok]]
     return out
 
@@ -169,11 +171,19 @@ def _each(w: Windows, of: Callable[[list[float]], float], *, least: int = 1) -> 
 
 
 def _sum(w: Windows) -> Outcome:
-    return _each(w, kahan.total)
+    return _each_run(w, sums.totals)
 
 
 def _avg(w: Windows) -> Outcome:
-    return _each(w, kahan.mean)
+    return _each_run(w, sums.means)
+
+
+def _each_run(w: Windows, of: Callable[[Floats, Indices, Indices], Floats]) -> Outcome:
+    ok = w.size > 0
+    out = np.zeros(ok.shape)
+    if ok.any():
+        out[ok] = of(w.columns.v, w.lo[ok], w.hi[ok])
+    return out, ok
 
 
 def _stdvar(w: Windows) -> Outcome:
@@ -187,24 +197,23 @@ def _stddev(w: Windows) -> Outcome:
 
 def _deriv(w: Windows) -> Outcome:
     ok = w.size >= 2
-    out = np.zeros(ok.shape)
-    for i, j in np.argwhere(ok).tolist():
-        part = slice(w.lo[i, j], w.hi[i, j])
-        t = w.columns.t[part].tolist()
-        out[i, j] = kahan.regression(t, w.columns.v[part].tolist(), t[0])[0]
-    return out, ok
+    # Any origin near the samples will do; the first one keeps the numbers small.
+    slope, _ = _lines(w, ok, _picked(w.columns.t, w.lo, ok))
+    return slope, ok
 
 
 def predict_linear(w: Windows, seconds: Floats) -> Outcome:
     """Extend each window's regression line `seconds` beyond the evaluation time."""
     ok = w.size >= 2
-    out = np.zeros(ok.shape)
-    for i, j in np.argwhere(ok).tolist():
-        part = slice(w.lo[i, j], w.hi[i, j])
-        t, v = w.columns.t[part].tolist(), w.columns.v[part].tolist()
-        slope, intercept = kahan.regression(t, v, int(w.times[j]))
-        out[i, j] = slope * float(seconds[j]) + intercept
-    return out, ok
+    slope, intercept = _lines(w, ok, np.broadcast_to(w.times, ok.shape))
+    return slope * seconds + intercept, ok
+
+
+def _lines(w: Windows, ok: Flags, origin: Times) -> tuple[Floats, Floats]:
+    slope, intercept = np.zeros(ok.shape), np.zeros(ok.shape)
+    if ok.any():
+        slope[ok], intercept[ok] = sums.lines(w.columns.t, w.columns.v, w.lo[ok], w.hi[ok], origin[ok])
+    return slope, intercept
 
 
 def quantile_over_time(w: Windows, q: Floats) -> Outcome:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from alerting.promql.numbers import format_g
+from alerting.promql.numbers import format_g, quoted
 from alerting.promql.values import Floats
 
 _COUNTER_SUFFIXES = ("_total", "_sum", "_count", "_bucket")
@@ -29,15 +29,15 @@ class Remarks:
     def bad_bucket(self, metric: str, bound: str) -> None:
         """A series without a numeric upper bound is no bucket of a histogram."""
         self._warn(
-            f'bucket label "le" is missing or has a malformed value of {_quoted(bound)} '
-            f"for metric name {_quoted(metric)}"
+            f'bucket label "le" is missing or has a malformed value of {quoted(bound)} '
+            f"for metric name {quoted(metric)}"
         )
 
     def repaired_histogram(self, metric: str) -> None:
         """A histogram's counts fell from one bucket to the next."""
         self._note(
             "input to histogram_quantile needed to be fixed for monotonicity "
-            f"(see {_HISTOGRAM_HELP}) for metric name {_quoted(metric)}"
+            f"(see {_HISTOGRAM_HELP}) for metric name {quoted(metric)}"
         )
 
     def possible_gauge(self, metric: str) -> None:
@@ -45,7 +45,7 @@ class Remarks:
         if metric and not metric.endswith(_COUNTER_SUFFIXES):
             self._note(
                 "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "
-                + _quoted(metric)
+                + quoted(metric)
             )
 
     def _warn(self, text: str) -> None:
@@ -53,8 +53,3 @@ class Remarks:
 
     def _note(self, text: str) -> None:
         self.infos[f"PromQL info: {text}"] = None
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'

@@ -98,3 +98,7 @@ class Result:
     value: Value
     warnings: tuple[str, ...] = ()
     infos: tuple[str, ...] = ()
+
+    def with_warnings(self, more: tuple[str, ...]) -> Result:
+        """Return the same value with more warnings."""
+        return Result(self.value, (*self.warnings, *more), self.infos) if more else self

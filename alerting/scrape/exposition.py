@@ -22,7 +22,8 @@ _LABEL: Final = re.compile(r'[ \t]*(?:([a-zA-Z_][a-zA-Z0-9_]*)|("(?:[^"\\\n]|\\.
 _VALUE: Final = re.compile(r'=[ \t]*("(?:[^"\\\n]|\\.)*")[ \t]*')
 _ESCAPE: Final = re.compile(r"\\(.)")
 _NUMBER: Final = re.compile(
-    r"[+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)", re.I
+    r"[+-]?(?:[0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)",
+    re.IGNORECASE,
 )
 _MAX_MS: Final = 1 << 62
 
@@ -58,6 +59,10 @@ class LineCache:
     def __init__(self) -> None:
         self._seen: dict[str, Labels] = {}
         self._words: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        """How many series are remembered."""
+        return len(self._seen)
 
     def parse(self, text: str, *, openmetrics: bool | None = None) -> list[Exposed]:
         """Return the samples in the order exposed.
@@ -96,10 +101,10 @@ class LineCache:
 
     def _line(self, line: str, head: str, tail: str, *, openmetrics: bool) -> Exposed | None:
         """Read a line that is not just a known series and a value."""
-        series, _, value = head.rpartition(" ")
-        labels = self._seen.get(series)
-        if labels is not None and not openmetrics:
-            return labels, _number(value, len(series) + 1), _milliseconds(tail, len(head) + 1)
+        series, _, text = head.rpartition(" ")
+        known = self._seen.get(series)
+        if known is not None and not openmetrics:
+            return known, _number(text, len(series) + 1), _milliseconds(tail, len(head) + 1)
         stripped = line.strip(" \t\r")
         if not stripped or stripped[0] == "#":
             return None

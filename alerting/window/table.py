@@ -1,6 +1,7 @@
 """The samples of all series of one metric, side by side.
 
-Row i holds series i, left-aligned and sorted by time, in two matrices that grow in both directions. Series of one metric
+Row i holds series i, left-aligned and sorted by time, in two matrices that grow in both directions; behind a series'
+last sample all times are later than any sample's. Series of one metric
 are written together by a scrape and read together by a rule, so both are a few numpy operations for all of them.
 Expired samples are only shifted out once a quarter of the width is free to gain.
 """
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from alerting.promql.values import is_stale
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 _FIRST_ROWS: Final = 4
 _FIRST_WIDTH: Final = 8
 _NEVER: Final = np.iinfo(np.int64).min
+_UNUSED: Final = np.iinfo(np.int64).max
 _SERIAL: Final = count()
 
 
@@ -30,9 +34,10 @@ class Table:
 
     def __init__(self) -> None:
         self.labels: list[Labels | None] = []
+        self.marked = False  # whether there may be stale markers
         self.serial = next(_SERIAL)  # unlike id(), never used again
         self.generation = 0
-        self.t: Times = np.zeros((_FIRST_ROWS, _FIRST_WIDTH), dtype=np.int64)
+        self.t: Times = np.full((_FIRST_ROWS, _FIRST_WIDTH), _UNUSED, dtype=np.int64)
         self.v: Floats = np.zeros((_FIRST_ROWS, _FIRST_WIDTH))
         self.size: Indices = np.zeros(_FIRST_ROWS, dtype=np.int64)
         self.newest: Times = np.full(_FIRST_ROWS, _NEVER, dtype=np.int64)
@@ -54,6 +59,10 @@ class Table:
         """How much memory the matrices take."""
         return self.t.nbytes + self.v.nbytes
 
+    def count_until(self, t_ms: int) -> int:
+        """How many samples are not newer than a time."""
+        return int(np.count_nonzero(self.t <= t_ms))
+
     def add(self, labels: Labels, reach_ms: int) -> int:
         """Give a series a row, and return its number."""
         self.generation += 1
@@ -74,6 +83,7 @@ class Table:
         """Forget a series."""
         self.generation += 1
         self.labels[row] = None
+        self.t[row] = _UNUSED
         self.size[row] = 0
         self.newest[row] = _NEVER
         self._free.append(row)
@@ -88,6 +98,7 @@ class Table:
             self._grow(width=self.t.shape[1] + self.t.shape[1] // 2)
         self.t[row, position] = t_ms
         self.v[row, position] = value
+        self.marked = self.marked or is_stale(value)
         self.size[row] = position + 1
         self.newest[row] = t_ms
         return True
@@ -109,9 +120,22 @@ class Table:
             self._grow(width=self.t.shape[1] + self.t.shape[1] // 2)
         self.t[at, position] = t
         self.v[at, position] = v
+        self.marked = self.marked or bool(is_stale(v).any())
         self.size[at] = position + 1
         self.newest[at] = t
         return len(at)
+
+    def fill(self, row: int, t: Times, v: Floats) -> None:
+        """Give an empty row all its samples at once, sorted by time."""
+        if not len(t):
+            return
+        if len(t) > self.t.shape[1]:
+            self._grow(width=len(t) * 5 // 4)
+        self.t[row, : len(t)] = t
+        self.v[row, : len(t)] = v
+        self.size[row] = len(t)
+        self.newest[row] = t[-1]
+        self.marked = self.marked or bool(is_stale(v).any())
 
     def trim(self, now_ms: int) -> list[int]:
         """Shift out what has expired at that time where it is worth it; return the rows left without any sample."""
@@ -119,33 +143,62 @@ class Table:
         if not used:
             return []
         before = now_ms - self.reach[:used]
-        if int((self.t[:used, 0] - before).min()) > 0:
+        if (self.t[:used, 0] > before).all():
             return []
         gone = (self.newest[:used] <= before) & (self.size[:used] > 0)
         width = int(self.size[:used].max())
-        expired = ((self.t[:used, :width] <= before[:, None]) & self._filled(width)).sum(axis=1)
+        expired = np.count_nonzero(self.t[:used, :width] <= before[:, None], axis=1)
         if int(expired.max()) * 4 >= self.t.shape[1]:
             self._shift(expired)
         return [int(row) for row in np.flatnonzero(gone)]
 
-    def _filled(self, width: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        filled: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = (
-            np.arange(width) < self.size[: len(self.labels), None]
-        )
-        return filled
+    def cut(self, after_ms: int) -> list[int]:
+        """Drop what is later than a time; return the rows left without any sample."""
+        later = (self.t > after_ms) & (self.t != _UNUSED)
+        changed = np.flatnonzero(later.any(axis=1))
+        self.t[later] = _UNUSED
+        self.size[changed] = np.count_nonzero(self.t[changed] != _UNUSED, axis=1)
+        for row in changed.tolist():
+            size = int(self.size[row])
+            self.newest[row] = self.t[row, size - 1] if size else _NEVER
+        return [row for row in changed.tolist() if not self.size[row]]
+
+    def thin(self, before_ms: int, spacing_ms: int) -> None:
+        """Of the samples up to that time, keep only the last in each such interval, and stale markers; then shrink."""
+        used = len(self.labels)
+        t, v = self.t[:used], self.v[:used]
+        interval = t // spacing_ms
+        last = np.ones(t.shape, dtype=bool)
+        last[:, :-1] = interval[:, :-1] != interval[:, 1:]
+        kept = (t != _UNUSED) & ((t > before_ms) | last | is_stale(v))
+        order = np.argsort(~kept, axis=1, kind="stable")
+        self.size[:used] = np.count_nonzero(kept, axis=1)
+        unused = np.arange(t.shape[1]) >= self.size[:used, None]
+        self.t[:used] = np.where(unused, _UNUSED, np.take_along_axis(t, order, axis=1))
+        self.v[:used] = np.take_along_axis(v, order, axis=1)
+        self._shrink()
+
+    def _shrink(self) -> None:
+        width = max(_FIRST_WIDTH, int(self.size.max()) * 5 // 4)
+        if width < self.t.shape[1]:
+            self.t = self.t[:, :width].copy()
+            self.v = self.v[:, :width].copy()
 
     def _shift(self, expired: Indices) -> None:
         width = self.t.shape[1]
-        source = np.minimum(np.arange(width) + expired[:, None], width - 1)
         used = len(self.labels)
-        self.t[:used] = np.take_along_axis(self.t[:used], source, axis=1)
+        position = np.arange(width) + expired[:, None]
+        gone = position >= width
+        source = np.where(gone, width - 1, position)
+        self.t[:used] = np.where(gone, _UNUSED, np.take_along_axis(self.t[:used], source, axis=1))
         self.v[:used] = np.take_along_axis(self.v[:used], source, axis=1)
         self.size[:used] -= expired
+        self.marked = self.marked and bool(is_stale(self.v[:used][self.t[:used] != _UNUSED]).any())
 
     def _grow(self, *, rows: int | None = None, width: int | None = None) -> None:
         old_rows, old_width = self.t.shape
         shape = (rows or old_rows, width or old_width)
-        t = np.zeros(shape, dtype=np.int64)
+        t = np.full(shape, _UNUSED, dtype=np.int64)
         v = np.zeros(shape)
         t[:old_rows, :old_width] = self.t
         v[:old_rows, :old_width] = self.v

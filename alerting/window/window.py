@@ -2,6 +2,9 @@
 
 A series is kept if a selector of a rule matches it, for as long as the farthest-reaching of those selectors looks
 back. The window reads no clock; whoever trims it says what time it is. It must not change while it is read.
+
+Beyond a memory budget the oldest samples of the largest metrics are thinned, see `thinning`; what was thinned is named,
+so that nobody takes an approximate answer for an exact one.
 """
 
 from __future__ import annotations
@@ -15,10 +18,13 @@ from alerting.labels import METRIC_NAME, Labels, Matcher, MatchOp
 from alerting.promql.blocks import Columns, Indices
 from alerting.promql.parse import DEFAULT_LOOKBACK, Selector
 from alerting.promql.values import STALE_NAN, Sample, Series, Vector, is_stale
+from alerting.window import snapshot
+from alerting.window.coverage import complaint, thinned_notice
 from alerting.window.table import Table
+from alerting.window.thinning import DEFAULT_BUDGET, Thinning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _MS: Final = timedelta(milliseconds=1)
 _FOREVER: Final = 1 << 60
@@ -27,20 +33,23 @@ _MARGIN_MS: Final = 30_000
 _REFUSED_LIMIT: Final = 100_000
 _FOUND_LIMIT: Final = 2_000
 
-_Rows = tuple[Table, Indices, list[Labels]]
+_Rows = tuple[Table, Indices, tuple[Labels, ...]]
 
 
 class Window:
     """Recent samples by series, in memory.
 
-    `keep` are the selectors of the loaded rules; None keeps every series without limit.
+    `keep` are the selectors of the loaded rules; None keeps every series without limit. `budget` are the bytes that
+    samples may take; labels come on top, about 1 kB a series.
     """
 
-    def __init__(self, *, keep: Iterable[Selector] | None = None) -> None:
+    def __init__(self, *, keep: Iterable[Selector] | None = None, budget: int = DEFAULT_BUDGET) -> None:
+        self._thinning = Thinning(budget)
         self._tables: dict[str, Table] = {}
         self._series: dict[Labels, tuple[Table, int]] = {}
         self._refused: set[Labels] = set()
         self._found: dict[tuple[Matcher, ...], tuple[tuple[int, ...], list[_Rows]]] = {}
+        self._missing: dict[tuple[Selector, ...], tuple[str, ...]] = {}
         self._keep: tuple[Selector, ...] | None = None
         self._by_metric: dict[str, list[Selector]] = {}
         self.keep(keep)
@@ -54,6 +63,7 @@ class Window:
         for selector in self._keep or ():
             self._by_metric.setdefault(selector.metric, []).append(selector)
         self._refused.clear()
+        self._missing.clear()
         for labels, (table, row) in list(self._series.items()):
             reach = self._reach(labels)
             if reach is None:
@@ -94,6 +104,12 @@ class Window:
         if not table.series_count:
             del self._tables[labels.metric]
 
+    def _forget_rows(self, table: Table, rows: Iterable[int]) -> None:
+        for row in rows:
+            labels = table.labels[row]
+            assert labels is not None
+            self._forget(labels)
+
     # Writing
 
     def append(self, labels: Labels, t_ms: int, value: float) -> bool:
@@ -129,10 +145,35 @@ class Window:
     def trim(self, now_ms: int) -> None:
         """Drop what nobody can ask for any more at that time or later, and the series left empty."""
         for table in list(self._tables.values()):
-            for row in table.trim(now_ms):
-                labels = table.labels[row]
-                assert labels is not None
-                self._forget(labels)
+            self._forget_rows(table, table.trim(now_ms))
+        self._thinning.apply(self._tables, now_ms)
+
+    def rewind(self, now_ms: int) -> None:
+        """Drop what is later than now, after the clock was set back: it would keep out all samples until then."""
+        for table in list(self._tables.values()):
+            self._forget_rows(table, table.cut(now_ms))
+
+    # All at once
+
+    def dump(self) -> bytes:
+        """Return all samples in a form that `load` understands."""
+        return snapshot.pack(
+            (labels, table.t[row, : table.size[row]], table.v[row, : table.size[row]])
+            for labels, (table, row) in self._series.items()
+        )
+
+    def load(self, data: bytes) -> int:
+        """Take in what `dump` returned, as far as it is kept and its series are not here yet; return how many series.
+
+        Raises:
+            SnapshotError: The data is damaged or of another version; the window is as it was.
+        """
+        loaded = 0
+        for labels, t, v in snapshot.unpack(data):
+            if labels not in self._series and (place := self._place(labels)) is not None:
+                place[0].fill(place[1], t, v)
+                loaded += 1
+        return loaded
 
     # Reading
 
@@ -175,6 +216,43 @@ class Window:
         """How many samples are held."""
         return sum(table.sample_count for table in self._tables.values())
 
+    @property
+    def byte_count(self) -> int:
+        """How much memory the samples take."""
+        return sum(table.bytes for table in self._tables.values())
+
+    @property
+    def thinned(self) -> Mapping[str, tuple[timedelta, timedelta]]:
+        """The metrics whose older samples are thinned: from which age on, and how far apart they are there."""
+        return self._thinning.thinned
+
+    def approximate(self, selectors: Iterable[Selector]) -> tuple[str, ...]:
+        """Return the thinned metrics among those that selectors select, where they reach into the thinned part."""
+        found = {
+            metric
+            for selector in selectors
+            for metric, (age, _) in self.thinned.items()
+            if selector.metric in ("", metric) and selector.reach > age
+        }
+        return tuple(sorted(found))
+
+    def missing(self, selectors: Iterable[Selector]) -> tuple[str, ...]:
+        """Say, a sentence each, which of these selectors ask for more than is kept."""
+        if self._keep is None:
+            return ()
+        said = dict.fromkeys(complaint(selector, self._keep) for selector in selectors)
+        return tuple(one for one in said if one)
+
+    def doubts(self, selectors: Sequence[Selector]) -> tuple[str, ...]:
+        """Say what a result computed from these selectors must not be taken for: complete, or exact."""
+        key = tuple(selectors)
+        known = self._missing.get(key)
+        if known is None:
+            if len(self._missing) >= _FOUND_LIMIT:
+                self._missing.clear()
+            known = self._missing[key] = self.missing(key)
+        return (*known, *(thinned_notice(one, *self.thinned[one]) for one in self.approximate(key)))
+
     def _rows(self, matchers: tuple[Matcher, ...]) -> list[_Rows]:
         """Find the rows that matchers select; the answer is remembered until a series comes or goes."""
         names = [m.value for m in matchers if m.name == METRIC_NAME and m.op is MatchOp.EQUAL]
@@ -196,27 +274,29 @@ class Window:
                 # Sorted, so that sums and ties come out the same whatever order the series appeared in.
                 hits.sort(key=lambda hit: hit[0].pairs)
                 rows = np.array([row for _, row in hits], dtype=np.int64)
-                found.append((table, rows, [labels for labels, _ in hits]))
+                found.append((table, rows, tuple([labels for labels, _ in hits])))
         if len(self._found) >= _FOUND_LIMIT:
             self._found.clear()
         self._found[matchers] = (state, found)
         return found
 
 
-def _table_columns(table: Table, rows: Indices, labels: list[Labels]) -> Columns:
+def _table_columns(table: Table, rows: Indices, labels: tuple[Labels, ...]) -> Columns:
     width = table.t.shape[1]
-    if len(rows) * 4 >= len(table.labels):
-        start = rows * width
-        return Columns(
-            labels=labels, t=table.t.ravel(), v=table.v.ravel(), start=start, stop=start + table.size[rows]
-        )
-    start = np.arange(len(rows), dtype=np.int64) * width
+    t, v, place = table.t, table.v, rows
+    if len(rows) * 4 < len(
+        t
+    ):  # a small part of the table: looking through all of it would cost more than a copy
+        t, v, place = t[rows], v[rows], np.arange(len(rows), dtype=np.int64)
+    start = place * width
     return Columns(
         labels=labels,
-        t=table.t[rows].ravel(),
-        v=table.v[rows].ravel(),
+        t=t.ravel(),
+        v=v.ravel(),
         start=start,
         stop=start + table.size[rows],
+        width=width,
+        marked=table.marked,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+# ruff: noqa: SIM905  tables of words read best as words
+
 _COUNTERS = ("http_requests_total", "born_total", "sparse_total", "latency_bucket", "latency_count")
 _GAUGES = ("mem_bytes", "mem_limit_bytes", "up", "temp", "container_info", "strange", "small")
 _RANGES = ("15s", "30s", "40s", "1m", "3m", "5m", "17m", "1h")
@@ -60,7 +62,15 @@ class Grammar:
 
     def _when(self) -> str:
         return self._rng.choice(
-            ("",) * 12 + (" offset 1m", " offset 7m", " offset -1m", " @ 1700003000", " @ start()", " @ end() offset 30s")
+            ("",) * 12
+            + (
+                " offset 1m",
+                " offset 7m",
+                " offset -1m",
+                " @ 1700003000",
+                " @ start()",
+                " @ end() offset 30s",
+            )
         )
 
     def _matrix(self, depth: int) -> str:
@@ -102,7 +112,7 @@ class Grammar:
                 f"histogram_quantile({self.scalar()}, rate(latency_bucket[{rng.choice(_RANGES)}]))",
                 "histogram_quantile(0.9, sum by (le) (latency_bucket))",
                 f"histogram_fraction({self.scalar()}, {self.scalar()}, latency_bucket)",
-                f"{rng.choice(_TRIGONOMETRY)}({inner})",
+                f"{rng.choice(_TRIGONOMETRY)}({rng.choice(('temp', 'up', 'small / 7', 'rate(latency_count[5m])'))})",
             )
         )
 
@@ -115,9 +125,12 @@ class Grammar:
         inner = self.vector(depth)
         match rng.randrange(7):
             case 0:
-                return f"{rng.choice(('topk', 'bottomk'))}{clause} ({rng.choice(('1', '2', '3', '0'))}, {inner})"
+                return (
+                    f"{rng.choice(('topk', 'bottomk'))}{clause} ({rng.choice(('1', '2', '3', '0'))}, {inner})"
+                )
             case 1:
-                return f"quantile{clause} ({self.scalar()}, {inner})"
+                # The @ of a parameter moves along with the steps in Prometheus: certainly not on purpose.
+                return f"quantile{clause} ({rng.choice((*_NUMBERS, 'scalar(small) / 7'))}, {inner})"
             case 2:
                 return f'count_values{clause} ("value", {inner})'
             case _:
@@ -140,8 +153,17 @@ class Grammar:
     def _of_two(self, depth: int) -> str:
         rng = self._rng
         clause = rng.choice(
-            ("", " on ()", " on (name)", " on (name, job)", f" ignoring ({self._labels()})", " on (name) group_left ()")
-            + (" on (name) group_left (image)", " on (name) group_right (version)", " ignoring (code) group_left ()")
+            (
+                "",
+                " on ()",
+                " on (name)",
+                " on (name, job)",
+                f" ignoring ({self._labels()})",
+                " on (name) group_left ()",
+                " on (name) group_left (image)",
+                " on (name) group_right (version)",
+                " ignoring (code) group_left ()",
+            )
         )
         return f"({self.vector(depth)}) {self._operator()}{clause} ({self.vector(depth)})"
 

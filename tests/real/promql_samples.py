@@ -1,6 +1,7 @@
-"""The samples that both engines are asked about: counters with resets, gauges with NaN and infinities, gaps, histograms.
+"""The samples that both engines are asked about.
 
-Everything is made from a fixed seed, so that a difference found once is found again.
+Counters with resets, gauges with NaN and infinities, gaps, histograms, series that end and come back. Everything is
+made from a fixed seed, so that a difference found once is found again.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import math
 import random
 from typing import TYPE_CHECKING
 
-from alerting.labels import METRIC_NAME, Labels
-from alerting.promql.numbers import format_g
+from alerting.labels import Labels
+from alerting.promql import STALE_NAN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,29 +35,19 @@ def samples() -> dict[Labels, Points]:
     return series
 
 
-def openmetrics(series: dict[Labels, Points]) -> str:
-    """Write the samples in the format that promtool makes blocks from."""
-    lines = [
-        f"{_text(labels)} {format_g(value)} {t / 1000:.3f}"
-        for labels, points in series.items()
-        for t, value in points.items()
-    ]
-    return "\n".join([*lines, "# EOF", ""])
-
-
-def _text(labels: Labels) -> str:
-    inner = ",".join(f'{name}="{value}"' for name, value in labels.pairs if name != METRIC_NAME)
-    return f"{labels.metric}{{{inner}}}"
-
-
 def _all(rng: random.Random) -> Iterator[tuple[dict[str, str], list[float | None]]]:
     for name in ("web", "db", "cache"):
         for code in ("200", "404", "500"):
             yield (
                 {"__name__": "http_requests_total", "name": name, "code": code, "job": "app"},
-                _counter(rng, speed=rng.choice((0.5, 3, 40)), resets=rng.randint(0, 6), gaps=rng.randint(0, 3)),
+                _counter(
+                    rng, speed=rng.choice((0.5, 3, 40)), resets=rng.randint(0, 6), gaps=rng.randint(0, 3)
+                ),
             )
-        yield {"__name__": "container_info", "name": name, "image": f"img-{name}:1", "version": "7"}, _constant(1.0)
+        yield (
+            {"__name__": "container_info", "name": name, "image": f"img-{name}:1", "version": "7"},
+            _constant(1.0),
+        )
         yield {"__name__": "mem_bytes", "name": name, "job": "app"}, _walk(rng, 5e8, 1e6)
         yield {"__name__": "mem_limit_bytes", "name": name}, _constant(0.0 if name == "cache" else 1e9)
         yield {"__name__": "up", "name": name, "job": "app"}, _flapping(rng)
@@ -64,15 +55,29 @@ def _all(rng: random.Random) -> Iterator[tuple[dict[str, str], list[float | None
         yield from _histogram(rng, name)
     yield {"__name__": "mem_bytes", "name": "web", "job": "other"}, _walk(rng, 1e8, 1e7)
     yield {"__name__": "container_info", "name": "gone", "image": "x"}, _constant(1.0)[:100]
-    yield {"__name__": "container_info", "name": "late", "image": "x", "version": "8"}, [None] * 300 + _constant(1.0)[:180]
+    yield (
+        {"__name__": "container_info", "name": "late", "image": "x", "version": "8"},
+        [None] * 300 + _constant(1.0)[:180],
+    )
+    for name in ("ends", "flaps"):
+        yield (
+            {"__name__": "container_info", "name": name, "image": "x"},
+            _ending(rng, 1 if name == "ends" else 9),
+        )
     yield {"__name__": "strange", "kind": "mixed"}, _strange(rng)
     yield {"__name__": "strange", "kind": "nan"}, _constant(math.nan)
     yield {"__name__": "strange", "kind": "inf"}, _constant(math.inf)
     yield {"__name__": "strange", "kind": "huge"}, [rng.uniform(-1, 1) * 1.7e308 for _ in range(STEPS)]
     yield {"__name__": "strange", "kind": "tiny"}, [rng.uniform(-1, 1) * 1e-308 for _ in range(STEPS)]
     yield {"__name__": "small"}, [float(step % 7) for step in range(STEPS)]
-    yield {"__name__": "born_total", "name": "web"}, [None] * 200 + [float(1 + step // 50) for step in range(280)]
-    yield {"__name__": "sparse_total", "name": "web"}, [float(s) if s % 18 == 0 else None for s in range(STEPS)]
+    yield (
+        {"__name__": "born_total", "name": "web"},
+        [None] * 200 + [float(1 + step // 50) for step in range(280)],
+    )
+    yield (
+        {"__name__": "sparse_total", "name": "web"},
+        [float(s) if s % 18 == 0 else None for s in range(STEPS)],
+    )
 
 
 def _constant(value: float) -> list[float | None]:
@@ -101,6 +106,16 @@ def _counter(rng: random.Random, *, speed: float, resets: int, gaps: int) -> lis
 
 def _flapping(rng: random.Random) -> list[float | None]:
     return [0.0 if rng.random() < 0.1 else 1.0 for _ in range(STEPS)]
+
+
+def _ending(rng: random.Random, times: int) -> list[float | None]:
+    """End by a stale marker so many times, each time for a while."""
+    values = _constant(1.0)
+    for at in sorted(rng.sample(range(20, STEPS - 20), times)):
+        values[at] = STALE_NAN
+        pause = rng.randint(1, 15)
+        values[at + 1 : at + 1 + pause] = [None] * len(values[at + 1 : at + 1 + pause])
+    return values
 
 
 def _strange(rng: random.Random) -> list[float | None]:
