@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from vakhta import logs
 
@@ -72,6 +73,8 @@ class EventStream:
         session: The HTTP client.
         on_tick: Called with the time of each change, and with None when the stream connects or is lost.
         on_connected: Called with True and False as the connection comes and goes.
+        headers: Credentials.
+        silence: Seconds without a byte after which the stream counts as lost.
     """
 
     def __init__(
@@ -81,12 +84,15 @@ class EventStream:
         on_tick: Callable[[datetime | None], None],
         on_connected: Connected,
         headers: tuple[tuple[str, str], ...] = (),
+        *,
+        silence: float = _SILENCE,
     ) -> None:
         self._url = url
         self._session = session
         self._on_tick = on_tick
         self._on_connected = on_connected
         self._headers = headers
+        self._silence = silence
         self._retry = _FIRST_RETRY
 
     async def run(self) -> None:
@@ -101,7 +107,7 @@ class EventStream:
             self._retry = min(_LAST_RETRY, self._retry * 2)
 
     async def _listen(self) -> str:
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=_SILENCE)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=self._silence)
         headers = {"Accept": "text/event-stream", **dict(self._headers)}
         try:
             async with self._session.get(self._url, timeout=timeout, headers=headers) as answer:
@@ -111,7 +117,11 @@ class EventStream:
                     self._take(event)
         except TimeoutError:
             return "silent"
-        except (aiohttp.ClientError, ValueError) as exc:  # ValueError: a line beyond the reader's limit
+        except (
+            aiohttp.ClientError,
+            HttpProcessingError,
+            ValueError,
+        ) as exc:  # the last two: a line beyond the reader's limit
             return str(exc) or type(exc).__name__
         return "closed by the exporter"
 
