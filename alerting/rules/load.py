@@ -86,10 +86,14 @@ def _group(node: Node, file: str, interval: timedelta) -> RuleGroup:
         node.fail("key name is missing or empty; every group needs one")
     labels = _labels(keys.get("labels"))
     rules = [_rule(rule, labels) for rule in (keys["rules"].sequence() if "rules" in keys else [])]
+    alerts = [rule.alert for rule in rules if isinstance(rule, AlertingRule)]
+    if alerts:  # only there are a group's labels templates; a mistake in one is told once, at its place
+        _templates(keys.get("labels"), labels, alerts[0])
     return RuleGroup(
         file=file,
         name=name,
-        interval=keys["interval"].duration(interval) if "interval" in keys else interval,
+        # 0 means the default, as in Prometheus.
+        interval=(keys["interval"].duration() if "interval" in keys else timedelta()) or interval,
         query_offset=keys["query_offset"].duration() if "query_offset" in keys else timedelta(),
         limit=keys["limit"].integer() if "limit" in keys else 0,
         rules=tuple(rule for rule in rules if rule is not None),
@@ -138,13 +142,15 @@ def _alerting(
     annotations = _labels(keys.get("annotations"), what="annotation")
     label_templates = _templates(keys.get("labels"), labels, alert)
     annotation_templates = _templates(keys.get("annotations"), annotations, alert)
+    hold = keys["for"].duration() if "for" in keys else timedelta()
+    keep_firing_for = keys["keep_firing_for"].duration() if "keep_firing_for" in keys else timedelta()
     if query is None:
         return None
     return AlertingRule(
         alert=alert,
         query=query,
-        hold=keys["for"].duration() if "for" in keys else timedelta(),
-        keep_firing_for=keys["keep_firing_for"].duration() if "keep_firing_for" in keys else timedelta(),
+        hold=hold,
+        keep_firing_for=keep_firing_for,
         labels=labels,
         annotations=annotations,
         label_templates=label_templates,
@@ -158,7 +164,9 @@ def _labels(node: Node | None, what: str = "label") -> dict[str, str]:
         return {}
     found: dict[str, str] = {}
     for name, value in node.mapping().items():
-        if _LABEL_NAME.fullmatch(name) is None or name == "__name__":
+        if name == "__name__":
+            value.fail(f"__name__ is the metric's own name and cannot be set as {what}")
+        elif _LABEL_NAME.fullmatch(name) is None:
             value.fail(
                 f"{name!r} is not a valid {what} name (letters, digits and _, not starting with a digit)"
             )
