@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
+from aiohttp import web
 
 from alerting import sight
 from alerting.config import OWN_JOB, Config
@@ -39,7 +40,10 @@ from alerting.telegram.announce import Chat, TelegramAnnouncer
 from alerting.telegram.draft import Draft
 from alerting.telegram.outbox import Outbox
 from alerting.telegram.sender import API_URL, Courier, Sender
+from alerting.telegram.trial import Trial
+from alerting.web import test_api
 from alerting.web.app import application
+from alerting.web.guard import guard
 from alerting.window import SnapshotError, Window, restore, save
 from vakhta import logs
 from vakhta.secrets import Secret
@@ -66,6 +70,12 @@ class Settings:
     chats: tuple[Chat, ...] = ()
     api_url: str = API_URL
     external_url: str = ""
+
+
+def telegram_receivers(config: Config, settings: Settings) -> dict[str, tuple[Chat, ...]]:
+    """Return the receivers' chats; where the configuration names none, everybody has the default ones."""
+    named = {route.receiver for route in config.route.walk()}
+    return dict(config.receivers) or dict.fromkeys(named, settings.chats)
 
 
 @dataclass(slots=True)
@@ -112,7 +122,7 @@ class Alerting:
         """
         self._database = await Database.open(self._settings.storage / STATE_FILE)
         await self._restore()
-        server = WebServer(application(self.own.registry, self._readiness), listen=self._settings.listen)
+        server = WebServer(self._application(), listen=self._settings.listen)
         try:
             await server.start()
         except OSError:
@@ -134,6 +144,7 @@ class Alerting:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.trial.close()
         await self.outbox.drain(_DRAIN)
         with suppress(asyncio.CancelledError):
             await self._outbox_task
@@ -174,6 +185,14 @@ class Alerting:
             Sender(token, api_url=self._settings.api_url) if token is not None else ConsoleSender()
         )
         self.outbox = Outbox(self._database, self._sender, on_delivered=self._delivered)
+        self.trial = Trial(
+            self.outbox,
+            self._groups,
+            telegram_receivers(self.config, self._settings),
+            zone=self._settings.zone,
+            token=token,
+            api_url=self._settings.api_url,
+        )
         announcer = TelegramAnnouncer(
             self.outbox,
             self._receivers(),
@@ -189,11 +208,17 @@ class Alerting:
             clock=lambda: datetime.now(UTC),
         )
 
+    def _application(self) -> web.Application:
+        may_write = guard(self._settings.listen)
+        return application(
+            self.own.registry,
+            self._readiness,
+            apis=[lambda app: test_api.mount(app, lambda: self.trial, may_write)],
+        )
+
     def _receivers(self) -> dict[str, tuple[Chat, ...]]:
         """Return the receivers' chats; without a bot token every receiver prints on the console."""
-        default = self._settings.chats
-        named = {route.receiver for route in self.config.route.walk()}
-        receivers = dict(self.config.receivers) or dict.fromkeys(named, default)
+        receivers = telegram_receivers(self.config, self._settings)
         if self._settings.token is None:
             return {name: (Chat(chat_id=CONSOLE_CHAT),) for name in receivers}
         return receivers

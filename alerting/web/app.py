@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -11,8 +11,19 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from vakhta.web import Readiness, base_app
 
 
-def application(registry: CollectorRegistry, ready: Callable[[], Readiness]) -> web.Application:
-    """Return the web application."""
+def application(
+    registry: CollectorRegistry,
+    ready: Callable[[], Readiness],
+    *,
+    apis: Iterable[Callable[[web.Application], None]] = (),
+) -> web.Application:
+    """Return the web application.
+
+    Args:
+        registry: What ``/metrics`` shows.
+        ready: Asked at each ``/-/ready``.
+        apis: Each adds its own paths.
+    """
     app = base_app(
         title="Vakhta alerting", links={"/metrics": "own metrics", "/-/ready": "readiness"}, ready=ready
     )
@@ -21,4 +32,6 @@ def application(registry: CollectorRegistry, ready: Callable[[], Readiness]) -> 
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app.router.add_get("/metrics", metrics)
+    for add in apis:
+        add(app)
     return app
