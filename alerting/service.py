@@ -11,7 +11,7 @@ import asyncio
 import functools
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
@@ -52,6 +52,7 @@ from vakhta.web import Readiness, WebServer
 _log = logs.get("alerting")
 _HOUSEKEEPING: Final = 30.0
 _DRAIN: Final = 3.0
+_STUMBLED: Final = 1.0
 STATE_FILE: Final = "alerting.db"
 SNAPSHOT_FILE: Final = "window.snapshot"
 
@@ -134,8 +135,8 @@ class Alerting:
         await self.dispatcher.restore()
         self.own.reload_ok.set(1)
         self._outbox_task = asyncio.create_task(self.outbox.run())
-        for loop in (self.dispatcher.run(), self._schedule(), self._housekeeping()):
-            self._tasks.append(asyncio.create_task(loop))
+        for loop in (self.dispatcher.run, self._schedule, self._housekeeping):
+            self._tasks.append(asyncio.create_task(_unending(loop)))
         for target in self.config.targets:
             self._watch(target)
 
@@ -225,7 +226,7 @@ class Alerting:
 
     def _watch(self, target: Target) -> None:
         scraper = Scraper(target, self._session, self.window, self._scraped)
-        self._tasks.append(asyncio.create_task(scraper.run()))
+        self._tasks.append(asyncio.create_task(_unending(scraper.run)))
         if target.events_url:
             gauge = self.own.stream_connected.labels(target.instance)
 
@@ -233,7 +234,7 @@ class Alerting:
                 gauge.set(1 if connected else 0)
 
             stream = EventStream(target.events_url, self._session, scraper.tick, connected, target.headers)
-            self._tasks.append(asyncio.create_task(stream.run()))
+            self._tasks.append(asyncio.create_task(_unending(stream.run)))
 
     # ---- scrape -> rules ----
 
@@ -343,6 +344,16 @@ class Alerting:
         if not self._database.write_ok:
             details.append("the state file cannot be written")
         return Readiness(ok=not waiting, details=tuple(details))
+
+
+async def _unending(stage: Callable[[], Awaitable[None]]) -> None:
+    """Run a stage until cancelled; one that stumbles starts again: a watcher must not go blind without a word."""
+    while True:
+        try:
+            await stage()
+        except Exception:  # noqa: BLE001 - the top of a loop that must not end
+            _log.exception("stage stumbled", stage=getattr(stage, "__qualname__", repr(stage)))
+        await asyncio.sleep(_STUMBLED)
 
 
 def _raise_to(counter: object, count: float) -> None:

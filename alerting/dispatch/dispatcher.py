@@ -274,7 +274,7 @@ class Dispatcher:
                     (incident.id, codec.dumps(incident)),
                 )
             for announcement in said:
-                self._announcer.announce(connection, announcement)
+                self._announce(connection, announcement)
             for arrival in arrivals:
                 self._announcer.arrive(connection, arrival)
 
@@ -284,6 +284,14 @@ class Dispatcher:
             _log.error("state not written", error=str(exc))
             return False
         return True
+
+    def _announce(self, connection: sqlite3.Connection, announcement: Announcement) -> None:
+        try:
+            self._announcer.announce(connection, announcement)
+        except sqlite3.Error:
+            raise  # the transaction's, not this message's
+        except Exception:  # noqa: BLE001 - one message that cannot be made must not hold back all others
+            _log.exception("message not made", incident=announcement.incident.id)
 
     def _timing(self, incident: Incident) -> Timing:
         route = self._routes[incident.route]
