@@ -47,6 +47,8 @@ class Audience:
 
     def announce(self, connection, announcement):
         """Take an incident's step."""
+        if announcement.incident.group_labels.get("service") == "poison":
+            raise ValueError("cannot be put into words")
         if self.full:
             connection.execute("PRAGMA max_page_count = 1")
             connection.execute("INSERT INTO targets VALUES ('big', zeroblob(10000000), 0)")
@@ -333,6 +335,17 @@ async def test_other_rows_of_the_evaluation_share_its_fate():
         count = "SELECT count(*) FROM targets"
         assert written
         assert (await w.database.read(lambda c: c.execute(count).fetchone()))[0] == 0
+
+
+async def test_one_message_that_cannot_be_made_holds_back_no_other(caplog):
+    """It is logged with its incident; everything else is told."""
+    async with world() as w:
+        both = down(service="poison"), down()
+        await w.accept(0, *both)
+        assert await w.accept(1, *both) is True
+        assert [a.incident.group_labels["service"] for a in w.audience.said] == ["web"]
+        (record,) = caplog.records
+        assert (record.getMessage(), record.facts["incident"] in await w.rows()) == ("message not made", True)
 
 
 @pytest.mark.parametrize("interval", [timedelta(hours=1), timedelta(hours=4)])
