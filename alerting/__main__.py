@@ -108,11 +108,12 @@ def _chats(environ: Mapping[str, str], needed: bool) -> tuple[Chat, ...]:  # noq
                 "(a group's id starts with -)"
             )
         return ()
-    if not text.lstrip("-").isdigit():
+    try:
+        return (Chat(chat_id=int(text)),)
+    except ValueError:
         raise SecretError(
             f"TELEGRAM_CHAT_ID: {text!r} is not a chat id; it is a whole number, such as -1001234567890"
-        )
-    return (Chat(chat_id=int(text)),)
+        ) from None
 
 
 def _zone(name: str) -> tzinfo:
