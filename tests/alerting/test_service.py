@@ -305,24 +305,15 @@ async def test_the_token_is_in_no_log(tmp_path, caplog, capsys):
     assert secret not in out.out + out.err
 
 
+@pytest.mark.usefixtures("root_logger")
 async def test_no_formatted_line_holds_the_token(tmp_path, capfd):
     """What the process writes, foreign libraries included, as it is configured at its most talkative."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
     logs.configure(level="debug")
-    try:
-        async with site(tmp_path) as s:
-            await s.start()
-            s.host.die("shop-web-1")
-            s.changes()
-            await s.until("🔴 shop/web is down")
-    finally:
-        for handler in root.handlers[:]:
-            root.removeHandler(handler)
-        for handler in handlers:
-            root.addHandler(handler)
-        root.setLevel(level)
-        logging.captureWarnings(capture=False)
+    async with site(tmp_path) as s:
+        await s.start()
+        s.host.die("shop-web-1")
+        s.changes()
+        await s.until("🔴 shop/web is down")
     written = capfd.readouterr().err
     assert "delivered" in written
     assert TOKEN.partition(":")[2] not in written
