@@ -19,6 +19,7 @@ _UNITS: Final = (
     ("ms", 1),
 )
 _PATTERN: Final = re.compile("".join(rf"(?:([0-9]+){unit})?" for unit, _ in _UNITS))
+_DIGITS: Final = 30  # beyond any range, even with leading zeros; Python refuses to read numbers of thousands
 _LONGEST_MS: Final = (1 << 63) // 1_000_000
 
 
@@ -33,6 +34,8 @@ def parse(text: str) -> timedelta:
     found = _PATTERN.fullmatch(text) if text else None
     if found is None:
         raise ValueError(f"not a duration: {text!r}; write it like 30s, 5m or 1h30m")
+    if any(len(part) > _DIGITS for part in found.groups() if part):
+        raise ValueError(f"duration out of range: {text}")
     ms = sum(int(part) * size for part, (_, size) in zip(found.groups(), _UNITS, strict=True) if part)
     if ms > _LONGEST_MS:
         raise ValueError(f"duration out of range: {text}")

@@ -10,6 +10,7 @@ keys without a word, and turn ``1:30`` into 90, ``on`` into True and ``0644`` in
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +25,9 @@ _NULL_TAG: Final = "tag:yaml.org,2002:null"
 _MERGE_TAG: Final = "tag:yaml.org,2002:merge"
 _TRUE: Final = ("true", "True", "TRUE")
 _FALSE: Final = ("false", "False", "FALSE")
+# Python's own int() and float() also read "1_0", " 5", "٥", "nan" and numbers of any length.
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER: Final = re.compile(r"[+-]?([0-9]{1,18}(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,2})?")
 _MAX_DEPTH: Final = 100  # deeper than any file a person writes; PyYAML itself recurses
 
 
@@ -158,19 +162,19 @@ class Node:
 
     def integer(self, fallback: int = 0) -> int:
         """Read a whole number."""
-        try:
-            return int(self.text(str(fallback)))
-        except ValueError:
-            self.fail(f"a whole number is expected, not {self.text()!r}")
+        text = self.text(str(fallback))
+        if _INTEGER.fullmatch(text) is None:
+            self.fail(f"a whole number is expected, not {text!r}")
             return fallback
+        return int(text)
 
     def number(self, fallback: float = 0.0) -> float:
         """Read a number."""
-        try:
-            return float(self.text(str(fallback)))
-        except ValueError:
-            self.fail(f"a number is expected, not {self.text()!r}")
+        text = self.text(str(fallback))
+        if _NUMBER.fullmatch(text) is None:
+            self.fail(f"a number is expected, not {text!r}")
             return fallback
+        return float(text)
 
     def boolean(self, *, fallback: bool = False) -> bool:
         """Read true or false."""
@@ -182,10 +186,11 @@ class Node:
 
     def duration(self, fallback: timedelta = timedelta()) -> timedelta:
         """Read a Prometheus duration."""
-        if self.is_null:
+        text = self.text()
+        if self.is_null or not self.is_scalar:
             return fallback
         try:
-            return durations.parse(self.text())
+            return durations.parse(text)
         except ValueError as exc:
             self.fail(str(exc))
             return fallback
