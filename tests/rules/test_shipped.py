@@ -163,13 +163,12 @@ def test_a_containers_labels_steer_it(rule):
     assert {found["alerts"] for found in watch} <= {'alerts="on"', 'alerts=~"on|warning"'}
 
 
-@every_container_alert
-def test_containers_never_meet_across_hosts(rule):
-    """Everything that is matched is matched within one scraped target."""
+@every_rule
+def test_nothing_meets_across_hosts(rule):
+    """Everything that is matched, in recorded series too, is matched within one scraped target."""
     for node in _nodes(rule.query.expr):
         if isinstance(node, ast.Binary) and node.matching is not None:
-            assert node.matching.on
-            assert "instance" in node.matching.labels
+            assert ("instance" in node.matching.labels) is node.matching.on
 
 
 def test_a_critical_alert_has_a_quieter_twin():
