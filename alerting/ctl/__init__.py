@@ -1,0 +1,1 @@
+"""alertctl: the tool of the person who runs Vakhta."""

@@ -260,9 +260,9 @@ def classify(exc: BaseException) -> Failure:
     """
     detail = mask(str(exc) or type(exc).__name__)
     if isinstance(exc, TooEarly):
-        return _flood(exc.retry_after, detail)
+        return flooded(exc.retry_after, detail)
     if isinstance(exc, tg.RetryAfter):
-        return _flood(_seconds(exc.retry_after), detail)
+        return flooded(_seconds(exc.retry_after), detail)
     if isinstance(exc, tg.ChatMigrated):
         return Failure(
             reason=Reason.MIGRATED,
@@ -273,12 +273,13 @@ def classify(exc: BaseException) -> Failure:
         )
     if detail.lower().startswith("too many requests"):
         found = _RETRY_AFTER.search(detail)
-        return _flood(timedelta(seconds=int(found[1])) if found else _DEFAULT_WAIT, detail)
+        return flooded(timedelta(seconds=int(found[1])) if found else _DEFAULT_WAIT, detail)
     reason, delivered, action = _verdict(exc, detail.lower())
     return Failure(reason=reason, delivered=delivered, action=action, detail=detail)
 
 
-def _flood(wait: timedelta, detail: str) -> Failure:
+def flooded(wait: timedelta, detail: str) -> Failure:
+    """Return the verdict on a 429."""
     return Failure(
         reason=Reason.FLOOD,
         delivered=_NO,

@@ -25,7 +25,7 @@ from alerting.telegram.clock import Clock, SystemClock
 from alerting.telegram.compose import Notes
 from alerting.telegram.delivery import Delivery, Told, doubt_seconds
 from alerting.telegram.draft import Button, Draft, Keyboard, Kind, Priority
-from alerting.telegram.errors import Failure, Reason
+from alerting.telegram.errors import Failure, Reason, flooded
 from alerting.telegram.limiter import Limiter
 from alerting.telegram.news import Followers, News
 from alerting.telegram.rows import Head, State
@@ -147,13 +147,16 @@ class Outbox:
         """Let a chat be written to at once because a person asks for it, whatever held it back, a 429 excepted.
 
         Returns:
-            Why nothing can be sent at all.
+            Why nothing can be sent at all, or, with ``retry_after``, for how long nothing can be sent to this chat.
         """
         if self.circuit_open and (failure := await self._ask()) is not None:
             return failure
-        if not self.parked.get(chat, "").startswith(Reason.FLOOD):
-            self._limiter.resume(chat, self._clock.monotonic())
-            self._wake([chat] if chat in self._wakes else [])
+        now, fault = self._clock.monotonic(), self.parked.get(chat, "")
+        if fault.startswith(Reason.FLOOD):
+            seconds = self._limiter.delay(chat, Priority.CRITICAL, now)
+            return flooded(timedelta(seconds=seconds), fault) if seconds else None
+        self._limiter.resume(chat, now)
+        self._wake([chat] if chat in self._wakes else [])
         return None
 
     # ---- what it says about itself ----

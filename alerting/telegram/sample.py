@@ -189,6 +189,11 @@ def destinations(receivers: Mapping[str, Sequence[Chat]], order: Order, zone: tz
     return found
 
 
+def is_silent(alert: Alert, where: Where) -> bool:
+    """Whether the message arrives without a sound, as a real one of its severity would."""
+    return where.silent or alert.severity < Severity.WARNING
+
+
 def firing(alert: Alert, where: Where) -> Text:
     """Return the message of a test that has just been fired."""
     fired = clock(alert.active_at, where.zone, alert.active_at)

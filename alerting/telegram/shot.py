@@ -19,7 +19,7 @@ from alerting.telegram.news import Delivered as Confirmed
 from alerting.telegram.news import GivenUp, News
 from alerting.telegram.outbox import Outbox
 from alerting.telegram.render import Text
-from alerting.telegram.sample import Where, firing, resolved
+from alerting.telegram.sample import Where, firing, is_silent, resolved
 from vakhta import logs
 
 _log = logs.get("alerting.telegram.shot")
@@ -112,7 +112,7 @@ class Shot:
 
     async def _run(self, told: Callable[[Report], None]) -> None:
         failure = await self.outbox.try_again(self.where.chat_id)
-        if failure is not None:
+        if failure is not None and _no_use([failure], self.pace.limit.total_seconds()):
             told(self._report(Stage.FIRING, failure=failure))
             return
         fired = await self._stage(Stage.FIRING, firing(self.alert, self.where))
@@ -144,7 +144,7 @@ class Shot:
             priority=_PRIORITIES.get(severity, Priority.INFO) if fires else Priority.EDIT,
             html=text.html,
             plain=text.plain,
-            silent=self.where.silent or severity < Severity.WARNING,
+            silent=is_silent(self.alert, self.where),
             created_at=now,
             give_up_after=self.pace.limit + _BACKSTOP,
         )

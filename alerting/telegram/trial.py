@@ -137,15 +137,15 @@ async def _guarded(work: Coroutine[Any, Any, None], reports: asyncio.Queue[Repor
         reports.put_nowait(None)
 
 
-def check_token(token: Secret | None) -> None:
-    """Check that there is a token and that it looks like one; whether Telegram knows it only Telegram can say.
+def check_token(token: Secret | None) -> Secret:
+    """Return the token if there is one and it looks like one; whether Telegram knows it only Telegram can say.
 
     Raises:
         NoBotError: It is missing or damaged.
     """
     if token is None:
         raise NoBotError(
-            "there is no bot token, so alerts are printed instead of sent: get one from @BotFather and set "
+            "there is no bot token, so nothing can be sent: get one from @BotFather and set "
             "TELEGRAM_BOT_TOKEN (or TELEGRAM_BOT_TOKEN_FILE) and TELEGRAM_CHAT_ID"
         )
     if _TOKEN.fullmatch(token.reveal()) is None:
@@ -153,3 +153,4 @@ def check_token(token: Secret | None) -> None:
             "the bot token is damaged: it is a number, a colon and some 35 letters, digits, - and _; copy all of it "
             "from @BotFather"
         )
+    return token
