@@ -34,13 +34,13 @@ def main(argv: Sequence[str]) -> int:
 def _complaint(address: str) -> str:
     """Say what is wrong with an address; empty: nothing."""
     host, _, port = address.rpartition(":")
-    if not port.isdecimal():
+    if not port.isdecimal() or int(port) > 65535:
         return "not host:port, such as 127.0.0.1:9817"
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS) as peer:
             peer.sendall(f"GET /-/healthy HTTP/1.0\r\nHost: {address}\r\n\r\n".encode())
             words = peer.makefile("rb").readline(_STATUS_LINE_BYTES).decode("latin-1").split(maxsplit=2)
-    except (OSError, OverflowError) as exc:  # a port above 65535 overflows
+    except OSError as exc:
         return str(exc)
     if len(words) < 2 or not words[0].startswith("HTTP/"):
         return "answered, but not as a web server does"
