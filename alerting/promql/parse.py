@@ -97,7 +97,8 @@ def _matcher(node: Any) -> Matcher:
     try:
         return Matcher(node.name, _looked_up(_MATCH_OPS, node.op), node.value)
     except re2.error as exc:
-        raise ParseError(f"{node.name}: {node.value!r} is not an RE2 expression: {exc}") from exc
+        reason = exc.args[0].decode() if exc.args and isinstance(exc.args[0], bytes) else str(exc)
+        raise ParseError(f"{node.name}: {node.value!r} is not an RE2 expression: {reason}") from exc
 
 
 def _looked_up(pairs: tuple[tuple[Any, _T], ...], wanted: Any) -> _T:
@@ -129,8 +130,6 @@ def _matrix_selector(node: Any, _: int) -> ast.MatrixSelector:
 
 def _subquery(node: Any, depth: int) -> ast.Subquery:
     step = None if node.step is None else node.step // _MS
-    if node.range is None:
-        raise ParseError("a subquery needs a range")
     return ast.Subquery(
         expr=_expr(node.expr, depth),
         range=node.range // _MS,
@@ -177,9 +176,6 @@ def _binary(node: Any, depth: int) -> Expr:
 def _operation(node: Any, lhs: Expr, rhs: Expr) -> ast.Binary:
     op, modifier = str(node.op), node.modifier
     types = {value_type(lhs), value_type(rhs)}
-    matched_on = modifier is not None and modifier.matching is not None and modifier.matching.labels
-    if matched_on and types != {ValueType.VECTOR}:
-        raise ParseError("vector matching only allowed between instant vectors")
     return ast.Binary(
         op=op,
         lhs=lhs,
@@ -203,9 +199,6 @@ def _matching(op: str, modifier: Any) -> ast.Matching:
     on = matching is not None and matching.type == promql_parser.LabelModifierType.Include
     labels = () if matching is None else tuple(matching.labels)
     include = tuple(modifier.group_labels or ())
-    for label in include:
-        if on and label in labels:
-            raise ParseError(f'label "{label}" must not occur in ON and GROUP clause at once')
     return ast.Matching(card=_looked_up(_CARDS, modifier.card), on=on, labels=labels, include=include)
 
 

@@ -84,7 +84,7 @@ def _series(packed: bytes) -> list[SeriesData]:
     bounds = np.concatenate(([0], np.cumsum(sizes))).tolist()
     found = []
     for pairs, lo, hi in zip(header["labels"], bounds, bounds[1:], strict=False):
-        if (np.diff(t[lo:hi]) <= 0).any():
+        if lo == hi or (np.diff(t[lo:hi]) <= 0).any():
             raise ValueError("its times do not rise")
         found.append((Labels([(str(name), str(value)) for name, value in pairs]), t[lo:hi], v[lo:hi]))
     return found

@@ -126,9 +126,7 @@ class Table:
         return len(at)
 
     def fill(self, row: int, t: Times, v: Floats) -> None:
-        """Give an empty row all its samples at once, sorted by time."""
-        if not len(t):
-            return
+        """Give an empty row all its samples at once: at least one, sorted by time."""
         if len(t) > self.t.shape[1]:
             self._grow(width=len(t) * 5 // 4)
         self.t[row, : len(t)] = t
@@ -140,8 +138,6 @@ class Table:
     def trim(self, now_ms: int) -> list[int]:
         """Shift out what has expired at that time where it is worth it; return the rows left without any sample."""
         used = len(self.labels)
-        if not used:
-            return []
         before = now_ms - self.reach[:used]
         if (self.t[:used, 0] > before).all():
             return []

@@ -30,7 +30,7 @@ _MS: Final = timedelta(milliseconds=1)
 _FOREVER: Final = 1 << 60
 _MARGIN_MS: Final = 30_000
 """Kept beyond the reach: an evaluation's time lies a little behind the clock that trims."""
-_REFUSED_LIMIT: Final = 100_000
+_REFUSED_LIMIT: Final = 20_000
 _FOUND_LIMIT: Final = 2_000
 
 _Rows = tuple[Table, Indices, tuple[Labels, ...]]

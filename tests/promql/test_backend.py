@@ -22,14 +22,13 @@ from alerting.promql import (
     Overlaid,
     ParseError,
     QueryError,
-    Remote,
     Result,
     Sample,
     Scalar,
     String,
     parse,
 )
-from alerting.promql.remote import decode
+from alerting.promql.remote import Remote, decode
 from alerting.window import Window
 
 _UP = Labels({"__name__": "up", "name": "web"})
@@ -110,6 +109,10 @@ async def test_a_server_is_asked_with_the_original_text() -> None:
         pytest.param(
             200, _success("vector", [{"metric": {}, "value": [0, "x"]}]), BackendError, "not the answer",
             id="a value that is no number",
+        ),
+        pytest.param(
+            200, b'{"status":"success","data":{"resultType":"scalar","result":[1e999,"1"]}}', BackendError, "not the answer",
+            id="a time without end",
         ),
     ],
 )  # fmt: skip

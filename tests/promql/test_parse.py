@@ -133,6 +133,7 @@ _REFUSED = [
     pytest.param('{a=~".*"}', "at least one non-empty matcher", id="selecting everything by a pattern"),
     pytest.param('up{a="b" or c="d"}', "use =~ or the or operator", id="alternatives in a selector"),
     pytest.param('up{a=~"("}', "illegal regex", id="a broken pattern"),
+    pytest.param('up{a=~"x{1001}"}', "not an RE2 expression", id="a pattern that only other engines know"),
     pytest.param("nonsense(up)", "unknown function", id="an unknown function"),
     pytest.param(
         "histogram_count(up)", "histogram_count() reads native histograms", id="a native histogram function"

@@ -96,6 +96,14 @@ def test_the_format_may_be_given() -> None:
     assert parse("up 1 5\n# EOF\n", openmetrics=False)[0][2] == 5
 
 
+@pytest.mark.parametrize("time", ["Inf", "NaN", "1e300", "x"])
+def test_openmetrics_times_have_bounds(time: str) -> None:
+    """What is no time in milliseconds is refused."""
+    with pytest.raises(ExpositionError) as caught:
+        parse(f"up 1 {time}\n# EOF\n")
+    assert (caught.value.line, caught.value.column) == (1, 6)
+
+
 _BAD = [
     pytest.param("up", 1, 3, "expected a value", id="no value"),
     pytest.param('up{a="b"}', 1, 10, "expected a value", id="no value after labels"),

@@ -131,6 +131,7 @@ def test_an_approximate_answer_is_named(text: str, metrics: tuple[str, ...]) -> 
         ("rate(busy_total[10m])", ()),
         ("rate(busy_total[2m])", ()),
         ("busy_total", ()),
+        ("rate(odd_total[2m])", ("odd_total is kept for 90s only, as far back as rules look",)),
         ("rate(busy_total[11m])", ("busy_total is kept for 10m only, as far back as rules look",)),
         ("max_over_time(up[1h:])", ("up is kept for 5m only, as far back as rules look",)),
         ('mem{name="db"}', ("only the part of mem that rules select is kept",)),
@@ -150,7 +151,7 @@ def test_a_question_for_what_is_not_kept_is_answered_with_a_warning(
     text: str, doubts: tuple[str, ...]
 ) -> None:
     """Never with silence: no rule selects it, or not as far back, or not all of it."""
-    window = Window(keep=_selectors("up", "rate(busy_total[10m])", 'mem{name="web"}'))
+    window = Window(keep=_selectors("up", "rate(busy_total[10m])", "rate(odd_total[90s])", 'mem{name="web"}'))
     for _ in range(2):  # the second time from memory
         assert window.doubts(parse(text).selectors) == doubts
 
@@ -166,3 +167,12 @@ def test_a_reload_takes_doubts_away() -> None:
     assert window.doubts(parse("down").selectors)
     window.keep(_selectors("down"))
     assert not window.doubts(parse("down").selectors)
+
+
+def test_a_thinned_metric_that_is_gone_is_not_named() -> None:
+    """It may come back at full resolution."""
+    window, now = _filled(["rate(long_total[3h])", "short"], budget=150_000, hours=4)
+    assert window.thinned
+    window.trim(now + 5 * _HOUR)
+    window.trim(now + 5 * _HOUR)
+    assert not window.thinned

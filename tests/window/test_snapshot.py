@@ -76,6 +76,15 @@ def test_a_restored_series_goes_on() -> None:
     assert not window.append(_A, 8000, 1.0)
 
 
+def test_a_long_series_is_restored() -> None:
+    """Also one longer than what a new row holds."""
+    window, other = Window(), Window()
+    for t in range(100):
+        window.append(_A, t, float(t))
+    other.load(window.dump())
+    assert _all(other) == _all(window)
+
+
 def test_an_empty_window_has_a_snapshot_too() -> None:
     """It restores to nothing."""
     assert Window().load(Window().dump()) == 0

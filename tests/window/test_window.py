@@ -272,3 +272,32 @@ def test_a_clock_set_back_does_not_lock_series_out() -> None:
     assert window.append(_UP, 2500, 9.0)
     assert window.append(_DOWN, 2500, 9.0)
     assert _all(window)[_UP][-1] == (2500, 9.0)
+
+
+def test_a_row_is_used_again() -> None:
+    """Where series come and go, the memory does not grow."""
+    window = Window(keep=_selectors("up"))
+    for generation in range(50):
+        now = generation * 10 * _MINUTE
+        for n in range(4):
+            window.append(_UP.with_({"n": f"{generation}-{n}"}), now, float(n))
+        window.trim(now)
+        assert sorted(points[0][1] for points in _all(window).values()) == [0.0, 1.0, 2.0, 3.0]
+    assert window.byte_count < 10_000
+
+
+def test_what_nobody_selects_does_not_fill_the_memory() -> None:
+    """The refused are remembered, but not without limit."""
+    window = Window(keep=_selectors("up"))
+    assert not any(window.append(_DOWN.with_({"n": str(n)}), 1000, 1.0) for n in range(20_100))
+    assert window.append(_UP, 1000, 1.0)
+
+
+def test_any_number_of_questions_may_be_asked() -> None:
+    """What was found for a selection is remembered, but not without limit."""
+    window = Window(keep=_selectors("up"))
+    window.append(_UP, 1000, 1.0)
+    for n in range(2_100):
+        text = f'up{{name="web",n!="{n}"}}'
+        assert _all(window, text) == {_UP: [(1000, 1.0)]}
+        assert window.doubts(_selectors(f"other_{n}")) == (f"other_{n} is not kept: no rule selects it",)
