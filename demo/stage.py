@@ -68,6 +68,7 @@ class Stage:
         self._paint = paint
         self._shown: list[Told] = []
         self._acted = time.time()
+        self._shown_before = 0
 
     # ---- the terminal ----
 
@@ -98,18 +99,32 @@ class Stage:
         gap = "  " if columns(shown) + columns(why) + 4 <= LINE else "\n  "
         self._say("")
         self._say(f"{self._paint.bold(shown)}{gap}{self._paint.dim(f'({why})')}")
+        self._shown_before = len(self._shown)
         self._acted = time.time()
+
+    def exit_codes(self, container: str) -> list[int]:
+        """With what the containers of this name pattern ended since the last command."""
+        dead = (attributes for _, action, attributes in self._events() if action == "die")
+        return [int(one["exitCode"]) for one in dead if fnmatchcase(one["name"], container)]
 
     # ---- the phone ----
 
     def told(self, event: Event, *parts: str, edit: bool | None = None, within_seconds: float = 40) -> None:
-        """Wait for the message about an event, known by parts of its first line, and measure it.
+        """Wait for the message about the last command's event, known by parts of its first line, and measure it.
 
         Raises:
             StageError: It did not come.
         """
+
+        def judge(told: Told) -> str:
+            return self._judge(told, event, parts, edit=edit)
+
+        if any(
+            map(judge, self._shown[self._shown_before :])
+        ):  # it came beside another one that was waited for
+            return
         end = time.monotonic() + within_seconds
-        while not self._look(lambda told: self._judge(told, event, parts, edit=edit)):
+        while not self._look(judge):
             if time.monotonic() > end:
                 raise StageError(f"{event.called}: no message {' … '.join(parts)!r} in {within_seconds:g} s")
             time.sleep(_LOOK_EVERY)
@@ -173,8 +188,8 @@ class Stage:
         """
         times = [
             at
-            for at, action, name in self._events()
-            if action == event.action and fnmatchcase(name, event.container)
+            for at, action, attributes in self._events()
+            if action == event.action and fnmatchcase(attributes["name"], event.container)
         ]
         if len(times) < event.nth:
             raise StageError(
@@ -182,10 +197,10 @@ class Stage:
             )
         return times[event.nth - 1]
 
-    def _events(self) -> Iterator[tuple[float, str, str]]:
-        """Read the daemon's record since the last command: when, what, of which container."""
+    def _events(self) -> Iterator[tuple[float, str, dict[str, str]]]:
+        """Read the daemon's record since the last command: when, what, and of which container."""
         span = ("--since", f"{self._acted:.6f}", "--until", f"{time.time():.6f}")
         record = self.engine.docker("events", *span, "--filter", "type=container", "--format", "{{json .}}")
         for line in record.splitlines():
             event = json.loads(line)
-            yield event["timeNano"] / 1e9, event["Action"], event["Actor"]["Attributes"]["name"]
+            yield event["timeNano"] / 1e9, event["Action"], event["Actor"]["Attributes"]

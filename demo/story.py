@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from demo.stage import Event, Stage, StageError
 
 # Long enough for an event, a scrape, an evaluation, group_wait and the regular evaluation after it.
@@ -27,7 +29,9 @@ def replicas(stage: Stage) -> None:
     stage.told(one, "🟠 shop/web: 1 of 3 replicas down", edit=False)
     stage.run("docker kill shop-web-1 shop-web-3", "and now none runs")
     last = Event(called="the last replica dies", action="die", container="shop-web-*", nth=2)
-    stage.told(last, "🔴 shop/web is down", edit=False)
+    stage.told(last, "🔴 shop/web is down", edit=True)
+    sound = replace(last, called="…with a sound", waits="one sound per incident in 5 s (group_interval)")
+    stage.told(sound, "🔴 shop/web is down", edit=False)
     stage.run("docker compose start web", "somebody brings them back")
     back = Event(called="all replicas run again", action="start", container="shop-web-*", nth=3)
     stage.told(back, "✅ shop/web", edit=True)
@@ -56,7 +60,7 @@ def crash_loop(stage: Stage) -> None:
         called="stopped on request",
         action="stop",
         container="shop-worker-1",
-        waits="until Docker has shown that it was not Docker that stopped",
+        waits="3 s and a round of evaluation: a daemon that shuts down looks the same at first",
     )
     stage.told(stopped, "➖ shop/worker was stopped on request", edit=True)
 
@@ -70,12 +74,13 @@ def memory(stage: Stage) -> None:
 
 
 def deploy(stage: Stage) -> None:
-    """Three containers die with exit code 137, and nobody needs to know."""
+    """Three containers are killed because they do not listen to SIGTERM, and nobody needs to know."""
     stage.title("A deploy")
     stage.run("docker compose up -d web", "a new image: three containers are replaced", WEB_VERSION="1.36")
     if stage.quiet(_QUIET_SECONDS):
         raise StageError("a deploy was told: it should not be")
-    stage.note("Nothing told, as it should be: three containers ended with exit code 137, on request.")
+    codes = ", ".join(map(str, stage.exit_codes("shop-web-*")))
+    stage.note(f"Nothing told, as it should be. Exit codes, all on request: {codes}.")
 
 
 def hang(stage: Stage) -> None:
@@ -83,9 +88,9 @@ def hang(stage: Stage) -> None:
     stage.title("Docker itself hangs")
     stage.announce("pkill -STOP dockerd", "its connections stay, its answers do not come")
     stage.engine.freeze()
-    frozen = Event(called="Docker hangs", waits="pings every 2 s of up to 2 s, and the rule's own 10 s")
+    frozen = Event(called="Docker hangs", waits="a ping of 2 s, the rule's own 10 s, rounds of 5 s")
     stage.told(frozen, "🔴 Docker does not answer", edit=False)
-    stage.note("Every container is out of sight: one message, and nobody says that they are down.")
+    stage.note("All containers out of sight, one message: nobody claims that they are down.")
     stage.announce("pkill -CONT dockerd", "it goes on")
     stage.engine.thaw()
     thawed = Event(called="Docker goes on", waits="until the next ping, 2 s at most")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from demo.phone import Paint, clip, columns
+from demo.phone import Paint, clip, columns, wrap
 
 _EVENT: Final = 24
 _MESSAGE: Final = 44
@@ -43,7 +43,7 @@ def table(rows: Sequence[Measured], paint: Paint) -> list[str]:
     if later:
         lines += ["", paint.bold("  Later on purpose")]
     for row in later:
-        lines += [*_rows([row]), paint.dim(f"  {'':{_EVENT}}  {row.waits}")]
+        lines += [*_rows([row]), *(paint.dim(f"  {'':{_EVENT}}  {why}") for why in wrap(row.waits, _MESSAGE))]
     return lines
 
 

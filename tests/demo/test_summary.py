@@ -10,7 +10,10 @@ ROWS = [
         event="a replica dies", message="🟠 shop/web: 1 of 3 replicas down — killed (exit 137)", seconds=0.27
     ),
     Measured(
-        event="Docker hangs", message="🔴 Docker does not answer", seconds=14.0, waits="the rule's own 10 s"
+        event="Docker hangs",
+        message="🔴 Docker does not answer",
+        seconds=14.0,
+        waits="the rule's own 10 s, and rounds of evaluation every 5 s",
     ),
     Measured(event="it runs again", message="✅ shop/web is back", seconds=0.04),
     Measured(event="the check has failed", message="🔴 shop/api is unhealthy", seconds=0.6),
@@ -30,7 +33,8 @@ def test_table():
         "",
         "  Later on purpose",
         "  Docker hangs              🔴 Docker does not answer                    14.00",
-        "                            the rule's own 10 s",
+        "                            the rule's own 10 s, and rounds of evaluation",
+        "                            every 5 s",
     ]
 
 
