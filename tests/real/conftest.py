@@ -46,17 +46,18 @@ def components() -> Mapping[str, Component]:
 
 
 @pytest.fixture(scope="session")
-def _running_engine() -> Iterator[Engine]:
+def running_engine() -> Iterator[Engine]:
+    """One Docker engine for the session, as tests left it; `engine` is what most of them want."""
     with Engine() as engine:
         engine.import_busybox()
         yield engine
 
 
 @pytest.fixture
-def engine(_running_engine: Engine) -> Iterator[Engine]:
+def engine(running_engine: Engine) -> Iterator[Engine]:
     """One Docker engine for the session, with the images busybox:1.35 and 1.36 and, in each test, no containers."""
-    yield _running_engine
-    _running_engine.remove_all()
+    yield running_engine
+    running_engine.remove_all()
 
 
 @pytest.fixture

@@ -16,11 +16,12 @@ IMAGE = "busybox:1.35"
 STUBBORN = ("/bin/sh", "-c", "trap '' TERM; while :; do sleep 0.1; done")
 # Long enough for an event, a scrape, an evaluation, group_wait and the regular evaluation after it.
 QUIET_SECONDS = 6.0
+FROZEN_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
-def _running_site(_running_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(_running_engine.host, tmp_path_factory.mktemp("site")) as site:
+def _running_site(running_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site(running_engine.host, tmp_path_factory.mktemp("site")) as site:
         yield site
 
 
@@ -194,25 +195,33 @@ class TestFirstStart:
             assert len(site.told()) == 1
 
 
+@pytest.fixture(scope="class")
+def five(running_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site with five open incidents: three down, one unhealthy, one crash loop. They last over all these tests."""
+    engine = running_engine
+    with Site(engine.host, tmp_path_factory.mktemp("five")) as site:
+        check = ("--health-cmd=false", "--health-interval=1s", "--health-retries=1", "--restart=always")
+        run(engine, "sick", flags=check)
+        run(engine, "loop", "/bin/sh", "-c", "exit 3", flags=("--restart=always",))
+        for name in ("app-a", "app-b", "app-c"):
+            run(engine, name, "/bin/sh", "-c", "sleep 1; exit 4")
+        for name in ("app-a", "app-b", "app-c"):
+            site.wait_line(f"🔴 {name} is down", within_seconds=20)
+        site.wait_line("🔴 sick is unhealthy", within_seconds=20)
+        site.wait_line("🔴 loop keeps crashing", within_seconds=20)
+        yield site
+    engine.remove_all()
+
+
 class TestInterruptions:
     """Restarts and outages with five open incidents: nobody is told that all is well, nobody is paged twice."""
 
     @pytest.fixture
-    def broken(self, engine: Engine, tmp_path: Path) -> Iterator[Site]:
-        """A site with five open incidents of its own: three down, one unhealthy, one crash loop."""
-        with Site(engine.host, tmp_path) as site:
-            check = ("--health-cmd=false", "--health-interval=1s", "--health-retries=1", "--restart=always")
-            run(engine, "sick", *("/bin/sleep", "1000"), flags=check)
-            run(engine, "loop", "/bin/sh", "-c", "exit 3", flags=("--restart=always",))
-            for name in ("app-a", "app-b", "app-c"):
-                run(engine, name, "/bin/sh", "-c", "sleep 1; exit 4")
-            for name in ("app-a", "app-b", "app-c"):
-                site.wait_line(f"🔴 {name} is down", within_seconds=20)
-            site.wait_line("🔴 sick is unhealthy", within_seconds=20)
-            site.wait_line("🔴 loop keeps crashing", within_seconds=20)
-            site.mark()
-            yield site
-            assert site.refused() == []
+    def broken(self, five: Site) -> Iterator[Site]:
+        """The same, with what was told so far forgotten."""
+        five.mark()
+        yield five
+        assert five.refused() == []
 
     def unmoved(self, site: Site, *, seconds: float) -> None:
         """No good news and no page about the five, for a while."""
@@ -253,20 +262,21 @@ class TestInterruptions:
         broken.wait_connected()
         self.unmoved(broken, seconds=8)
 
-    def test_daemon_restarted(self, broken: Site, engine: Engine) -> None:
+    def test_daemon_restarted(self, broken: Site, running_engine: Engine) -> None:
         """The daemon stops every container and starts those it should."""
-        engine.restart()
+        running_engine.restart()
         broken.wait(lambda: broken.scrape_value("docker_up") == 1, "docker_up 1", 30)
         self.unmoved(broken, seconds=12)
 
-    def test_daemon_frozen(self, broken: Site, engine: Engine) -> None:
+    def test_daemon_frozen(self, broken: Site, running_engine: Engine) -> None:
         """30 s without an answer: DockerDown is told, the five stay as they are."""
-        engine.freeze()
+        running_engine.freeze()
+        thaw_at = time.monotonic() + FROZEN_SECONDS
         try:
             broken.wait_line("🔴 Docker does not answer", within_seconds=25)
-            self.unmoved(broken, seconds=15)
+            self.unmoved(broken, seconds=thaw_at - time.monotonic())
         finally:
-            engine.thaw()
+            running_engine.thaw()
         broken.wait_line("✅ Docker answers again", edit=True, within_seconds=20)
         self.unmoved(broken, seconds=8)
 
