@@ -88,13 +88,13 @@ REQUESTS: Final[dict[str, set[str]]] = {
 
 
 @pytest.fixture(scope="module")
-def daemon(_running_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def daemon(running_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """An engine with our image and the stand-ins, without containers."""
-    _running_engine.remove_all()
+    running_engine.remove_all()
     folder = tmp_path_factory.mktemp("images")
-    build_image(_running_engine, folder)
-    build_stand_ins(_running_engine, folder)
-    return _running_engine
+    build_image(running_engine, folder)
+    build_stand_ins(running_engine, folder)
+    return running_engine
 
 
 @pytest.fixture(scope="module")
