@@ -22,7 +22,8 @@ ROOMS = (
     ("alerting.telegram",),
     ("alerting.config", "alerting.console", "alerting.own", "alerting.sight", "alerting.web"),
     ("alerting.service", "alerting.reload"),
-    ("alerting.ctl", "alerting.__main__"),
+    ("alerting.__main__",),
+    ("alerting.ctl",),
 )
 # Who may write to the state file.
 STATE_USERS = ("alerting.dispatch", "alerting.telegram", "alerting.rules.persist", "alerting.service", "alerting.reload",

@@ -116,6 +116,9 @@ CONVERSATIONS = {
     "re-opened": lambda t: (
         t.says(0, SERVICE).says(40, (SERVICE, "recovered", "")).says(100, again(100)).says(160, (again(100), "recovered", "")).says(200, again(200))
     ),
+    "re-opened-often": lambda t: [
+        t.says(n * 60, again(n * 60)).says(n * 60 + 30, (again(n * 60), "recovered", "")) for n in range(4)
+    ],
     "reminder": lambda t: t.says(0, SERVICE).look(4 * 3600 + 0.2),
     "many-members": lambda t: t.says(0, *(replica(n) for n in range(1, 21))),
     "past-midnight": lambda t: t.says(0, REPLICA).says(12 * 3600, (REPLICA, "recovered", "")),

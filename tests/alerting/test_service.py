@@ -14,7 +14,7 @@ import pytest
 
 from alerting.config import Config, exporter_target
 from alerting.rules.load import expand, load_files
-from alerting.service import Alerting, Settings
+from alerting.service import Alerting, Settings, _unending
 from alerting.state import StateError
 from alerting.telegram.announce import Chat
 from tests.alerting.host import Host
@@ -404,3 +404,27 @@ async def test_a_state_file_that_is_none(tmp_path):
     async with site(tmp_path) as s:
         with pytest.raises(StateError, match=r"alerting\.db"):
             await Alerting(Config(), (), s.settings()).start()
+
+
+async def test_a_stage_that_stumbles_starts_again(caplog):
+    """A watcher must not go blind: the fault is logged with its traceback, and the stage runs on."""
+    runs, works = [], asyncio.Event()
+
+    async def stage():
+        runs.append(1)
+        if len(runs) == 1:
+            raise RuntimeError("nobody expected this")
+        works.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(_unending(stage))
+    async with asyncio.timeout(LIMIT):
+        await works.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    (record,) = caplog.records
+    assert (record.getMessage(), "nobody expected this" in str(record.exc_info[1])) == (
+        "stage stumbled",
+        True,
+    )
+    assert task.cancelled()

@@ -290,8 +290,10 @@ async def test_a_tick_scrapes_now(make):
         await bench.reported(1)
         bench.scraper.tick(datetime(2026, 9, 21, tzinfo=UTC))
         await bench.reported(2)
-    assert [report.prompted for report in bench.reports] == [False, True]
-    assert [report.event_at for report in bench.reports] == [None, datetime(2026, 9, 21, tzinfo=UTC)]
+        bench.scraper.tick()
+        await bench.reported(3)
+    assert [report.prompted for report in bench.reports] == [False, True, True]
+    assert [report.event_at for report in bench.reports] == [None, datetime(2026, 9, 21, tzinfo=UTC), None]
 
 
 async def test_ticks_are_bounded(make):
