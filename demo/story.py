@@ -16,6 +16,7 @@ def play(stage: Stage) -> None:
     Raises:
         StageError: A message that should have come did not, or one came that should not.
     """
+    stage.note("\nOne container was broken before the watch began: one message, and no sound.")
     for chapter in (replicas, health, crash_loop, memory, deploy, hang):
         chapter(stage)
     stage.settle()

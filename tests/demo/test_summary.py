@@ -13,7 +13,7 @@ ROWS = [
         event="Docker hangs",
         message="🔴 Docker does not answer",
         seconds=14.0,
-        waits="the rule's own 10 s, and rounds of evaluation every 5 s",
+        waits="the rule's own 10 s, rounds of 5 s, and more of it",
     ),
     Measured(event="it runs again", message="✅ shop/web is back", seconds=0.04),
     Measured(event="the check has failed", message="🔴 shop/api is unhealthy", seconds=0.6),
@@ -33,8 +33,8 @@ def test_table():
         "",
         "  Later on purpose",
         "  Docker hangs              🔴 Docker does not answer                    14.00",
-        "                            the rule's own 10 s, and rounds of evaluation",
-        "                            every 5 s",
+        "                            the rule's own 10 s, rounds of 5 s, and more",
+        "                            of it",
     ]
 
 
