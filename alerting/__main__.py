@@ -25,7 +25,7 @@ from vakhta import logs, paths
 from vakhta.secrets import Secret, SecretError, from_env
 from vakhta.service import ExitCode, run
 from vakhta.web import ListenError
-from vakhta.yamlnodes import ConfigError
+from vakhta.yamlnodes import ConfigError, Problem
 
 DEFAULT_LISTEN: Final = "127.0.0.1:9818"
 DEFAULT_EXPORTER: Final = "http://127.0.0.1:9817"
@@ -53,10 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"vakhta-alerting: {exc}", file=sys.stderr)  # noqa: T201 - same
             return ExitCode.CANNOT_START
         _log.info("listening", url=service.url, rules=sum(len(g.rules) for g in groups))
-        await stop.wait()
+        ends = [asyncio.create_task(event.wait()) for event in (stop, service.failed)]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for task in ends:
+            task.cancel()
         await service.stop()
         _log.info("ended")
-        return ExitCode.OK
+        return ExitCode.CANNOT_START if service.failed.is_set() else ExitCode.OK
 
     return run(serve)
 
@@ -77,6 +80,11 @@ def prepare(
         (config.rule_files, config.folder) if config.rule_files else (("*.yml",), paths.shipped("rules"))
     )
     groups = load_files(expand(patterns, folder), interval=config.evaluation_interval)
+    if not any(group.rules for group in groups):
+        text = f"no rules found in {', '.join(patterns)}; nobody would ever be told of anything"
+        raise ConfigError(
+            [Problem(file=flags.config_file or str(folder), line=1, column=1, key="rule_files", text=text)]
+        )
     storage = Path(flags.storage_path) if flags.storage_path else paths.default_storage(environ)
     token = from_env("TELEGRAM_BOT_TOKEN", environ) or _config_token(config)
     settings = Settings(
@@ -88,6 +96,11 @@ def prepare(
         api_url=config.telegram_api_url or environ.get("TELEGRAM_API_URL", "").rstrip("/") or API_URL,
         external_url=flags.web_external_url or f"http://{flags.web_listen_address}",
     )
+    if token is None and (environ.get("TELEGRAM_CHAT_ID") or any(config.receivers.values())):
+        _log.warning(
+            "no bot token: alerts are printed here, not sent",
+            remedy="set TELEGRAM_BOT_TOKEN or TELEGRAM_BOT_TOKEN_FILE",
+        )
     return config, groups, settings
 
 
@@ -112,7 +125,7 @@ def _chats(environ: Mapping[str, str], needed: bool) -> tuple[Chat, ...]:  # noq
         return (Chat(chat_id=int(text)),)
     except ValueError:
         raise SecretError(
-            f"TELEGRAM_CHAT_ID: {text!r} is not a chat id; it is a whole number, such as -1001234567890"
+            "TELEGRAM_CHAT_ID is not a chat id; it is a whole number, such as -1001234567890"
         ) from None
 
 

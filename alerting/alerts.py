@@ -41,6 +41,10 @@ class Ending(StrEnum):
     LOST_SIGHT = "lost sight"  # its target is silent, or Docker's facts are frozen
 
 
+OUT_OF_SIGHT: Final = frozenset({"silent", "frozen"})
+"""Details of an alert whose target cannot be seen; any other alert that is "lost" is only undecided."""
+
+
 class Origin(StrEnum):
     """Where an alert came from."""
 
@@ -66,6 +70,7 @@ class Alert:
     ending: Ending | None = None
     origin: Origin = Origin.RULES
     generator_url: str = ""
+    source: str = ""  # fingerprint of the labels it came with, before dispatch completed them
     detail: str = ""  # how it ended, in a word the renderer knows: "stopped", "paused", "gone", ""
     severity: Severity = field(init=False)
 

@@ -35,7 +35,8 @@ from alerting.rules.persist import StateKeeper
 from alerting.rules.schedule import Scheduler
 from alerting.scrape.events import EventStream
 from alerting.scrape.target import Scraped, Scraper, Target
-from alerting.state import Database
+from alerting.state import Database, StateError
+from alerting.telegram import rows
 from alerting.telegram.announce import Chat, TelegramAnnouncer
 from alerting.telegram.draft import Draft
 from alerting.telegram.outbox import Outbox
@@ -52,6 +53,9 @@ from vakhta.web import Readiness, WebServer
 _log = logs.get("alerting")
 _HOUSEKEEPING: Final = 30.0
 _DRAIN: Final = 3.0
+_FRESH: Final = 10.0
+_NEVER_MS: Final = 1 << 53  # later than any sample
+_KEPT: Final = 14 * 24 * 3600.0  # seconds a settled message is remembered
 _STUMBLED: Final = 1.0
 STATE_FILE: Final = "alerting.db"
 SNAPSHOT_FILE: Final = "window.snapshot"
@@ -108,6 +112,7 @@ class Alerting:
         self._own_instance = settings.listen
         self.own = OwnMetrics(Labels({"job": OWN_JOB, "instance": self._own_instance}))
         self._server: WebServer | None = None
+        self.failed = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -134,7 +139,7 @@ class Alerting:
         self._build_pipeline()
         await self.dispatcher.restore()
         self.own.reload_ok.set(1)
-        self._outbox_task = asyncio.create_task(self.outbox.run())
+        self._outbox_task = asyncio.create_task(self._deliver())
         for loop in (self.dispatcher.run, self._schedule, self._housekeeping):
             self._tasks.append(asyncio.create_task(_unending(loop)))
         for target in self.config.targets:
@@ -180,7 +185,9 @@ class Alerting:
             self.own.group_interval.labels(evaluator.group.name).set(evaluator.group.interval.total_seconds())
             for rule in evaluator.group.rules:
                 self.own.rule_failures.labels(evaluator.group.name, rule.name)
-        self.scheduler = Scheduler(evaluators, self._take, before=self._write_own)
+        self.scheduler = Scheduler(
+            evaluators, self._take, before=self._write_own, after_gap=self._look_afresh
+        )
         token = self._settings.token
         self._sender: Courier = (
             Sender(token, api_url=self._settings.api_url) if token is not None else ConsoleSender()
@@ -243,9 +250,11 @@ class Alerting:
         sights.reported.add(instance)
         if report.ok:
             host = self._read_host(instance, report.at_ms)
-            if instance not in sights.known:
+            seen = instance in sights.known or self._docker_answers(instance, report.at_ms)
+            if seen and instance not in sights.known:
                 self.scheduler.first_look(frozenset({instance}))
-            if sights.known.get(instance) != host:
+            if seen and sights.known.get(instance) != host:
+                self._say_twin(instance, host)
                 sights.known[instance] = sights.fresh[instance] = host
         if sights.reported >= {target.instance for target in self.config.targets}:
             self._ready.set()
@@ -256,6 +265,23 @@ class Alerting:
         infos = self.window.latest(sight.metric("docker_info", instance=instance), at_ms)
         return infos[0].labels.get("name", "") if infos else self._sights.known.get(instance, "")
 
+    def _docker_answers(self, instance: str, at_ms: int) -> bool:
+        """Whether a target's containers can be seen; a target that is no exporter has none to wait for."""
+        found = self.window.latest(sight.metric("docker_up", instance=instance), at_ms)
+        return all(sample.value == 1 for sample in found)
+
+    def _say_twin(self, instance: str, host: str) -> None:
+        twin = next(
+            (other for other, name in self._sights.known.items() if name == host and other != instance), None
+        )
+        if host and twin is not None:
+            _log.warning(
+                "two targets have one host name: their incidents mix",
+                host=host,
+                targets=f"{twin} {instance}",
+                remedy="give each a label host in scrape_configs",
+            )
+
     def host_of(self, instance: str) -> str:
         """Return a target's host name: what Docker calls it, else the address it is scraped at; ours has none."""
         if instance == self._own_instance:
@@ -264,6 +290,27 @@ class Alerting:
 
     def _containers_of(self, instance: str) -> int:
         return len(self.window.latest(sight.metric("container_watch_info", instance=instance), _now_ms()))
+
+    async def _look_afresh(self, step: float) -> None:
+        """After an absence or a step of the clock, wait until every target was scraped again (or 10 s)."""
+        _log.warning(
+            "away, or the clock was set: scraping before evaluating", clock_step_seconds=round(step, 1)
+        )
+        if step < 0:  # samples of a time to come would make all new ones look old
+            self.window.trim(_NEVER_MS)
+        self._sights.reported.clear()
+        self._ready.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FRESH):
+                await self._ready.wait()
+
+    async def _deliver(self) -> None:
+        """Run the outbox; delivery that ends by itself ends the process, for its supervisor to start it again."""
+        try:
+            await self.outbox.run()
+        except Exception:  # noqa: BLE001 - the top of a loop that must not end
+            _log.exception("delivery ended")
+            self.failed.set()
 
     async def _schedule(self) -> None:
         if self.config.targets:
@@ -323,6 +370,8 @@ class Alerting:
             await asyncio.sleep(_HOUSEKEEPING)
             self.window.trim(_now_ms())
             self._save_window()
+            with suppress(StateError):
+                await self._database.write(lambda connection: rows.forget(connection, time.time() - _KEPT))
 
     def _load_window(self) -> None:
         path = self._settings.storage / SNAPSHOT_FILE

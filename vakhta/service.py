@@ -29,18 +29,23 @@ class ExitCode(IntEnum):
     CANNOT_START = 2
 
 
-def run(main: Callable[[asyncio.Event], Awaitable[int]], *, grace_seconds: float = 8.0) -> int:
+def run(
+    main: Callable[[asyncio.Event], Awaitable[int]], *, grace_seconds: float = 8.0, hangup_ends: bool = False
+) -> int:
     """Run a program's coroutine until it returns, and return its exit code.
 
     Args:
         main: Called with an event that is set once the program should end.
         grace_seconds: How long the program may take to end after a signal, its threads included. Shorter than the 10 s after
             which Docker and Compose send SIGKILL.
+        hangup_ends: Whether SIGHUP (the terminal was closed) asks the program to end; otherwise it is noted and nothing happens.
     """
-    return asyncio.run(_with_signals(main, grace_seconds))
+    return asyncio.run(_with_signals(main, grace_seconds, hangup_ends=hangup_ends))
 
 
-async def _with_signals(main: Callable[[asyncio.Event], Awaitable[int]], grace_seconds: float) -> int:
+async def _with_signals(
+    main: Callable[[asyncio.Event], Awaitable[int]], grace_seconds: float, *, hangup_ends: bool
+) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -55,6 +60,11 @@ async def _with_signals(main: Callable[[asyncio.Event], Awaitable[int]], grace_s
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, received, number)
+    if hangup_ends:
+        loop.add_signal_handler(signal.SIGHUP, received, signal.SIGHUP)
+    else:
+        event = "SIGHUP is ignored: restart to read a changed configuration"
+        loop.add_signal_handler(signal.SIGHUP, _log.warning, event)
     return await main(stop)
 
 

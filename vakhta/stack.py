@@ -59,7 +59,7 @@ async def _start(module: str) -> asyncio.subprocess.Process:
 
 def main() -> int:
     """Run both processes; return the code of the one that failed, or 0."""
-    return run(_serve)
+    return run(_serve, hangup_ends=True)
 
 
 if __name__ == "__main__":

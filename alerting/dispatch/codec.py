@@ -23,6 +23,7 @@ def dump_alert(alert: Alert) -> dict[str, Any]:
         "origin": alert.origin,
         "generator_url": alert.generator_url,
         "detail": alert.detail,
+        "source": alert.source,
     }
 
 
@@ -38,6 +39,7 @@ def load_alert(data: dict[str, Any]) -> Alert:
         origin=Origin(data["origin"]),
         generator_url=data["generator_url"],
         detail=data["detail"],
+        source=data["source"],
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from alerting.alerts import Alert, Severity
+from alerting.alerts import OUT_OF_SIGHT, Alert, Ending, Severity
 from alerting.dispatch import codec
 from alerting.dispatch.incident import Incident, Phase, Step, Timing, advance, join
 from alerting.dispatch.inhibit import Inhibitor, InhibitRule
@@ -106,6 +106,9 @@ class Dispatcher:
         self._wake_at: dict[IncidentKey, datetime] = {}
         self._woken = asyncio.Event()
         self._arrivals: list[Arrival] = []  # not yet written down
+        self._hosts: dict[
+            str, str
+        ] = {}  # of ongoing alerts, by source: a host that is renamed must not split them
         self._event_at: dict[IncidentKey, datetime] = {}  # of what waits to be told
         self._routes = {route.path: route for route in policy.route.walk()}
 
@@ -117,6 +120,8 @@ class Dispatcher:
             if incident.route in self._routes:
                 self.incidents[_key(incident)] = incident
                 self._wake_at[_key(incident)] = self._clock()
+                ongoing = (m.alert for m in incident.members.values() if m.ongoing)
+                self._hosts.update((alert.source, alert.labels.get("host", "")) for alert in ongoing)
 
     async def accept(
         self,
@@ -182,7 +187,7 @@ class Dispatcher:
         arrived: dict[tuple[str, str], list[Alert]],
     ) -> None:
         instance = alert.labels.get("instance", "")
-        full = replace(alert, labels=complete(alert.labels, self._host_of(instance) if instance else ""))
+        full = self._completed(alert, instance)
         fingerprint = full.labels.fingerprint()
         for route in self._policy.route.match(full.labels):
             key = (route.receiver, route.path, route.group_labels(full.labels))
@@ -196,6 +201,18 @@ class Dispatcher:
                 arrived.setdefault((route.receiver, instance), []).append(full)
             self.incidents[key] = join(incident, fingerprint, full, self._clock(), arrival=is_arrival)
 
+    def _completed(self, alert: Alert, instance: str) -> Alert:
+        """Return the alert as it is dispatched; its host stays what it was when the alert began."""
+        source = alert.labels.fingerprint()
+        host = self._hosts.get(source)
+        if host is None:
+            host = self._host_of(instance) if instance else ""
+        if alert.ending in (Ending.RECOVERED, Ending.REMOVED):
+            self._hosts.pop(source, None)
+        else:
+            self._hosts[source] = host
+        return replace(alert, labels=complete(alert.labels, host), source=source)
+
     async def _decide(
         self,
         keys: Iterable[IncidentKey],
@@ -203,7 +220,7 @@ class Dispatcher:
         also: Also,
         arrivals: Sequence[Arrival],
     ) -> bool:
-        inhibitor = Inhibitor(self._policy.inhibit_rules, [alert.labels for alert in self.active()])
+        inhibitor = Inhibitor(self._policy.inhibit_rules, [a.labels for a in self.active() if _explains(a)])
 
         def hidden(alert: Alert) -> bool:
             return inhibitor.inhibited_by(alert.labels) is not None
@@ -304,6 +321,11 @@ class Dispatcher:
     def open_count(self) -> int:
         """Return how many incidents are open."""
         return sum(1 for incident in self.incidents.values() if incident.phase is Phase.OPEN)
+
+
+def _explains(alert: Alert) -> bool:
+    """Whether an alert can hide others: it fires, or would if its target could be seen."""
+    return alert.firing or alert.detail in OUT_OF_SIGHT
 
 
 def _has_news(incident: Incident) -> bool:

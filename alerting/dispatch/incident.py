@@ -31,6 +31,10 @@ QUIET_END: Final = timedelta(minutes=5)
 """An acknowledged incident that ends within this time of being told ends without a sound."""
 
 
+HISTORY: Final = 50
+"""Entries an incident remembers: an app that flaps all night must not grow the state file."""
+
+
 class Phase(StrEnum):
     """Where an incident is in its life."""
 
@@ -191,7 +195,7 @@ def _waiting(incident: Incident, now: datetime, timing: Timing, hidden: IsHidden
         told_at=now,
         told_severity=severity,
         last_sound_at=now if loud else None,
-        history=(*incident.history, Entry(at=now, what="told")),
+        history=_noted(incident, now, "told"),
     )
     return Step(incident=told, speak=True, loud=loud)
 
@@ -231,7 +235,7 @@ def _over(incident: Incident, now: datetime, timing: Timing, hidden: IsHidden) -
         acknowledged=False,
         told_severity=severity if severity < Severity.WARNING else Severity.NONE,
         times=incident.times + 1,
-        history=(*incident.history, Entry(at=now, what="again")),
+        history=_noted(incident, now, "again"),
     )
     return (
         Step(incident=reopened, speak=True)
@@ -271,7 +275,7 @@ def _end(incident: Incident, now: datetime, timing: Timing, shown: Mapping[str, 
         incident,
         phase=Phase.OVER,
         over_at=now,
-        history=(*incident.history, Entry(at=now, what="recovered" if recovered else "removed")),
+        history=_noted(incident, now, "recovered" if recovered else "removed"),
     )
     if not critical:
         return Step(incident=over, speak=True)
@@ -301,6 +305,10 @@ def _close(incident: Incident) -> Step:
 def _unheard(member: Member) -> Member:
     """Return a member for a new incident: like an arrival, it does not speak if an earlier message told of it."""
     return replace(member, told=False, arrival=member.arrival or member.told)
+
+
+def _noted(incident: Incident, now: datetime, what: str) -> tuple[Entry, ...]:
+    return (*incident.history, Entry(at=now, what=what))[-HISTORY:]
 
 
 def _call(incident: Incident, now: datetime, call: Call, *, loud: bool) -> Step:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from alerting.alerts import Ending
-from alerting.labels import METRIC_NAME, Labels, Matcher, MatchOp
+from alerting.labels import EMPTY, METRIC_NAME, Labels, Matcher, MatchOp
 from alerting.promql.parse import Query
 from alerting.promql.values import Sample
 
@@ -19,7 +19,8 @@ Latest = Callable[[Sequence[Matcher]], Sequence[Sample]]
 Verdict = tuple[Ending, str]
 
 _HEALTH = "container_state_health_status"
-_ON_PURPOSE = frozenset({"requested", "completed"})
+# Exits after which a container that stays down is nobody's fault, and the word for it.
+_ENDS = {"requested": "stopped", "completed": "completed"}
 
 
 def why_ended(
@@ -42,9 +43,13 @@ def why_ended(
             return Ending.LOST_SIGHT, "silent"
     if annotations.get("vakhta_kind") == "container" and "name" in labels:
         until_healthy = annotations.get("vakhta_until") == "healthy"
-        return _container(labels.keep(("job", "instance", "name")), target, latest, until_healthy=until_healthy)
+        return _container(
+            labels.keep(("job", "instance", "name")), target, latest, until_healthy=until_healthy
+        )
     if _sources_live(labels.drop(("alertname", *rule_labels)), query, latest):
         return Ending.RECOVERED, ""
+    if "instance" not in target and _any_silent(latest):
+        return Ending.LOST_SIGHT, "silent"
     return Ending.REMOVED, "gone"
 
 
@@ -63,13 +68,17 @@ def _container(subject: Labels, target: Labels, latest: Latest, *, until_healthy
         return (Ending.LOST_SIGHT, "starting") if undecided else (Ending.RECOVERED, "")
     if status == "paused":
         return Ending.REMOVED, "paused"
-    reasons = {
-        s.labels["reason"] for s in _samples(latest, "container_last_exit_reason", subject) if s.value == 1
-    }
-    if status in ("exited", "dead") and reasons & _ON_PURPOSE:
-        return Ending.REMOVED, "stopped"
+    exits = _samples(latest, "container_last_exit_reason", subject)
+    reason = next((s.labels["reason"] for s in exits if s.value == 1), "")
+    if status in ("exited", "dead") and reason in _ENDS:
+        return Ending.REMOVED, _ENDS[reason]
     # Neither running nor stopped on purpose: some other alert says so; this one cannot be called over.
     return Ending.LOST_SIGHT, "not running"
+
+
+def _any_silent(latest: Latest) -> bool:
+    """Whether any target is silent, or its facts frozen: an alert that names no target may come from there."""
+    return any(sample.value == 0 for name in ("up", "docker_up") for sample in _samples(latest, name, EMPTY))
 
 
 def _sources_live(subject: Labels, query: Query, latest: Latest) -> bool:

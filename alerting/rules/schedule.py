@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from alerting.rules.group import GroupEvaluator, Outcome
 
@@ -18,6 +19,17 @@ from alerting.rules.group import GroupEvaluator, Outcome
 Sink = Callable[
     [Sequence[GroupEvaluator], Sequence[Outcome], frozenset[str], datetime | None], Awaitable[None]
 ]
+
+
+AfterGap = Callable[[float], Awaitable[None]]
+STEP: Final = 5.0
+"""Seconds by which the wall clock must disagree with the steady one to count as set."""
+AWAY: Final = 30.0
+"""Seconds by which a wait must be too long to mean that this process was away: frozen, or its machine asleep."""
+
+
+async def _nothing(_step: float) -> None:
+    return
 
 
 def next_slot(now: float, interval: timedelta, key: str) -> float:
@@ -34,6 +46,8 @@ class Scheduler:
         evaluators: The groups.
         sink: Where outcomes go; the next evaluation waits for it.
         before: Called before each evaluation, to bring the process's own samples up to date.
+        after_gap: Awaited when this process was away, or the wall clock was set, before anything is evaluated; gets the seconds
+            the clock was set by.
         clock: Wall clock, Unix seconds.
     """
 
@@ -43,13 +57,17 @@ class Scheduler:
         sink: Sink,
         *,
         before: Callable[[float], None] = lambda _now: None,
+        after_gap: AfterGap = _nothing,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.evaluators = tuple(evaluators)
         self.missed = 0
         self._sink = sink
         self._before = before
+        self._after_gap = after_gap
         self._clock = clock
+        self._monotonic = monotonic
         self._changed: set[str] = set()
         self._event_at: datetime | None = None
         self._everything = False
@@ -73,6 +91,7 @@ class Scheduler:
         """Evaluate until cancelled."""
         now = self._clock()
         slots = [next_slot(now, e.group.interval, e.group.key) for e in self.evaluators]
+        seen = (now, self._monotonic())
         while True:
             due = min(slots, default=now + 3600)
             try:
@@ -80,6 +99,7 @@ class Scheduler:
                     await self._wake.wait()
             except TimeoutError:
                 pass
+            seen = await self._notice_gap(*seen, due)
             now = self._clock()
             picked = self._ticked()
             for index, evaluator in enumerate(self.evaluators):
@@ -90,6 +110,14 @@ class Scheduler:
                     slots[index] = next_slot(now, evaluator.group.interval, evaluator.group.key)
                     picked.setdefault(index, evaluator)
             await self._evaluate([picked[index] for index in sorted(picked)], now)
+
+    async def _notice_gap(self, wall: float, steady: float, due: float) -> tuple[float, float]:
+        """Compare both clocks with what they showed before the wait; return what they show now."""
+        now, steady_now = self._clock(), self._monotonic()
+        step = (now - wall) - (steady_now - steady)
+        if abs(step) > STEP or steady_now - steady > max(0.0, due - wall) + AWAY:
+            await self._after_gap(step if abs(step) > STEP else 0.0)
+        return self._clock(), self._monotonic()
 
     def _ticked(self) -> dict[int, GroupEvaluator]:
         """Return the groups that ticks ask for."""

@@ -177,6 +177,9 @@ def _produced(
     current = replace(
         known, annotations=element.annotations, value=element.value, keep_firing_since=None, resolved_at=None
     )
+    if current.active_at > now:  # the clock was set back: what fired goes on, what was pending begins again
+        spent = hold if current.state is AlertState.FIRING else timedelta()
+        current = replace(current, active_at=now - spent)
     held = now - current.active_at >= hold
     if current.state is AlertState.PENDING and held:
         return replace(current, state=AlertState.FIRING, fired_at=lost.fired_at if lost is not None else now)

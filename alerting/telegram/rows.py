@@ -424,6 +424,11 @@ def recover(connection: sqlite3.Connection, kept_since: float) -> None:
     """After a start: what was on its way may have arrived; what was settled long ago is forgotten, the dead are not."""
     for row in connection.execute("SELECT id FROM outbox WHERE state = 'sending'").fetchall():
         doubt(connection, row["id"], "the process ended while it was being sent")
+    forget(connection, kept_since)
+
+
+def forget(connection: sqlite3.Connection, kept_since: float) -> None:
+    """Drop what was settled before this time; the dead are kept."""
     connection.execute(
         "DELETE FROM outbox WHERE settled_at < ? AND state IN ('sent', 'unconfirmed', 'superseded')",
         (kept_since,),

@@ -84,7 +84,7 @@ CONTAINERS = [
     ),
     pytest.param(
         [UP, DOCKER, *status("exited"), *reason("completed")],
-        (Ending.REMOVED, "stopped"),
+        (Ending.REMOVED, "completed"),
         id="it did its work",
     ),
     pytest.param(
@@ -208,6 +208,14 @@ def test_an_alert_over_many_targets_does_not_ask_whether_one_of_them_answers():
     labels = Labels({"alertname": "Few", "severity": "critical"})
     lines = (UP.replace(" 1", " 0"), 'up{job="e",instance="h2"} 1')
     assert verdict(window(*lines), labels=labels, kind="", expr="sum(up) < 2") == RECOVERED
+
+
+def test_an_alert_over_many_targets_whose_sources_are_gone_while_one_is_silent():
+    """The silent target may have had them: that is no removal."""
+    labels = Labels({"alertname": "Few", "severity": "critical", "project": "shop"})
+    lines = (UP.replace(" 1", " 0"), 'up{job="e",instance="h2"} 1')
+    expr = "sum by (project) (container_state_status) > 1"
+    assert verdict(window(*lines), labels=labels, kind="", expr=expr) == (Ending.LOST_SIGHT, "silent")
 
 
 @pytest.mark.parametrize(

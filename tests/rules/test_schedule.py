@@ -225,3 +225,21 @@ async def test_what_one_group_writes_is_seen_by_the_next():
         (free,) = [s for s in d.window.select([], at - 1000, at) if s.labels.metric == "free"]
         (everything,) = [s for s in d.window.select([], at - 1000, at) if s.labels.metric == "all"]
         assert (list(free.v), list(everything.v)) == ([0.25], [3.0])
+
+
+async def test_after_an_absence_or_a_step_of_the_clock_it_looks_before_it_judges():
+    """A process that was frozen, or whose wall clock was set, asks for fresh samples before the next evaluation."""
+    asked: list[float] = []
+
+    async def afresh(step: float) -> None:
+        asked.append(step)
+
+    wall, steady = [1_000.0], [50.0]
+    scheduler = Scheduler(
+        [], Desk._sink, after_gap=afresh, clock=lambda: wall[0], monotonic=lambda: steady[0]
+    )
+    await scheduler._notice_gap(995.0, 45.0, 1_000.0)
+    assert asked == []
+    await scheduler._notice_gap(400.0, -550.0, 405.0)  # both clocks went on: away
+    await scheduler._notice_gap(1_030.0, 45.0, 1_035.0)  # the wall clock went back by 35 s meanwhile
+    assert asked == [0.0, pytest.approx(-35.0)]
