@@ -107,11 +107,11 @@ def _perform(pids: list[int]) -> None:
     _say(_HELLO)
     if sys.stdout.isatty() and shutil.get_terminal_size().columns < LINE + 2:
         _say(f"(It is drawn for {LINE + 2} columns, and this terminal has fewer.)\n")
-    _fetch()
-    _wait_for_our_turn()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vakhta-demo-")))
         try:
+            _fetch()
+            _wait_for_our_turn()
             with _timed("a Docker daemon of its own"):
                 engine = stack.enter_context(Engine())
                 pids.append(engine.pid)
