@@ -30,7 +30,7 @@ def dumps(state: RuleState) -> str:
         "instances": [_dump(i) for i in state.instances.values()],
         "lost": [_dump(i) for i in state.lost.values()],
     }
-    return json.dumps(data, ensure_ascii=False)
+    return json.dumps(data)
 
 
 def loads(text: str) -> RuleState:
