@@ -23,6 +23,7 @@ _EXPLAINED: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
     HTTPStatus.SERVICE_UNAVAILABLE,
 )
 
@@ -59,9 +60,7 @@ async def fire(url: str, order: Order, told: Callable[[Report], None], patience:
         except aiohttp.ClientConnectorError as exc:
             if _refused(exc.os_error):
                 raise NotRunningError from None
-            raise CannotRunError(
-                f"{url} cannot be reached ({_words(exc.os_error)}): check --alerting.url"
-            ) from exc
+            raise CannotRunError(f"{url} cannot be reached, {_why(exc)}: check --alerting.url") from exc
         except aiohttp.InvalidURL as exc:
             raise CannotRunError(
                 f"--alerting.url: {url!r} is not a URL: write it as http://127.0.0.1:9818"
@@ -87,8 +86,10 @@ def _refused(error: OSError) -> bool:
     )
 
 
-def _words(error: OSError) -> str:
-    return error.strerror or str(error)
+def _why(error: aiohttp.ClientConnectorError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "no address is known for this name"
+    return error.os_error.strerror or str(error.os_error)
 
 
 async def _read(url: str, response: aiohttp.ClientResponse, told: Callable[[Report], None]) -> bool:

@@ -133,7 +133,9 @@ def _prepare(flags: argparse.Namespace, environ: Mapping[str, str], output: Outp
     )
     try:
         config, groups, settings = prepare(given, environ)
-    except (ConfigError, SecretError) as exc:
+    except ConfigError as exc:  # several lines, each of which starts with its place
+        raise CannotRunError(f"the configuration cannot be used:\n{exc}") from exc
+    except SecretError as exc:
         raise CannotRunError(str(exc)) from exc
     output.hide(settings.token)
     return direct.Prepared(config=config, groups=groups, settings=settings)

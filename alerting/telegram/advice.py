@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from alerting.telegram.errors import Failure, Reason
+from alerting.telegram.wording import span
 
 _STATUS: Final = re.compile(r"HTTP (\d{3})")
 _QUOTED: Final = 120
@@ -34,7 +35,7 @@ _UNREACHABLE: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     ),
     (
         ("chat not found", "peer_id_invalid", "chat_id is empty"),
-        "Telegram knows no such chat, or the bot was never in it: check the number (a group's has a -) and add the bot",
+        "Telegram knows no such chat, or the bot was never in it: check chat_id (a group's starts with -) and add the bot",
     ),
 )
 
@@ -74,8 +75,7 @@ def advice(failure: Failure, *, api_url: str) -> str:
                 "and any proxy in between"
             )
         case Reason.FLOOD if failure.retry_after is not None:
-            seconds = failure.retry_after.total_seconds()
-            return f"Telegram asks to leave this chat alone for {seconds:.0f} s: test again after that"
+            return f"Telegram asks to leave this chat alone for {span(failure.retry_after)}: test again after that"
         case Reason.SERVER | Reason.BAD_ANSWER:
             return _broken_answer(failure, server)
         case _:

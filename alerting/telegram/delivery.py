@@ -74,14 +74,14 @@ class Told:
         delivered: A row was sent: key, message number (``None`` when Telegram's answer could not be read), draft,
             and the seconds since its event.
         dead: A row was given up: key, draft and why.
-        failed: A call failed, and what follows from it is written down: key and verdict.
+        failed: A call failed, and what follows from it is written down: key, chat and verdict.
         moved: A chat has a new number.
         circuit: Nothing can be sent at all.
     """
 
     delivered: Callable[[str, int | None, Draft, float], None] | None = None
     dead: Callable[[str, Draft, str], None] | None = None
-    failed: Callable[[str, Failure], None] | None = None
+    failed: Callable[[str, int, Failure], None] | None = None
     moved: Callable[[int], None]
     circuit: Callable[[], None]
 
@@ -201,7 +201,7 @@ class Delivery:
         else:
             await self._actions[failure.action](row, failure)
         if self._told.failed:
-            self._told.failed(row.draft.key, failure)
+            self._told.failed(row.draft.key, row.draft.chat_id, failure)
 
     async def _leave_off(self, row: Row, failure: Failure) -> None:
         """Try again with less; what is left off already cannot be what is wrong."""

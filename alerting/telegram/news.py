@@ -7,9 +7,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from alerting.telegram.draft import Draft
-from alerting.telegram.errors import Failure
+from alerting.telegram.errors import Action, Failure
+
+_OF_THE_CHAT: Final = frozenset(
+    {Action.RETRY, Action.AMBIGUOUS, Action.PARK, Action.SLOW_RETRY, Action.PAUSE_CHAT, Action.OPEN_CIRCUIT}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +38,10 @@ class GivenUp:
 
 
 class News:
-    """What happened and was not looked at yet, oldest first; ``event`` is set when there is something."""
+    """What happened in a chat and was not looked at yet, oldest first; ``event`` is set when there is something."""
 
-    def __init__(self) -> None:
+    def __init__(self, chat: int) -> None:
+        self.chat = chat
         self.event = asyncio.Event()
         self._items: deque[Delivered | Failure | GivenUp] = deque()
 
@@ -55,6 +61,8 @@ class News:
 class Followers:
     """Passes on what the outbox tells, to its owner and to whoever follows that conversation.
 
+    What keeps a chat or the bot from being written to is news for all who wait for that chat, whatever message met it first.
+
     Args:
         on_delivered: The owner's, called for every delivery.
         on_dead: The owner's, called for every row given up.
@@ -70,9 +78,9 @@ class Followers:
         self._news: dict[str, News] = {}
 
     @contextmanager
-    def follow(self, key: str) -> Iterator[News]:
+    def follow(self, key: str, chat: int) -> Iterator[News]:
         """Collect the news of a conversation while the block lasts; one follower per conversation."""
-        news = self._news[key] = News()
+        news = self._news[key] = News(chat)
         try:
             yield news
         finally:
@@ -92,7 +100,9 @@ class Followers:
         if key in self._news:
             self._news[key].add(GivenUp(why=why))
 
-    def failed(self, key: str, failure: Failure) -> None:
+    def failed(self, key: str, chat: int, failure: Failure) -> None:
         """Pass on a failed call."""
-        if key in self._news:
-            self._news[key].add(failure)
+        for waiting, news in self._news.items():
+            same_chat = news.chat == chat and failure.action in _OF_THE_CHAT
+            if waiting == key or same_chat or failure.action is Action.OPEN_CIRCUIT:
+                news.add(failure)

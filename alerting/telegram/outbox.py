@@ -94,6 +94,7 @@ class Outbox:
         self._early: set[int] = set()  # chats that got something before the start was over
         self._wakes: dict[int, asyncio.Event] = {}
         self._oldest: dict[int, float] = {}
+        self._recovered = asyncio.Event()
         self._stopped = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
@@ -121,9 +122,9 @@ class Outbox:
     # ---- for somebody who waits for the answer ----
 
     @contextmanager
-    def follow(self, key: str) -> Iterator[News]:
-        """Hear what becomes of a conversation."""
-        with self._followers.follow(key) as news:
+    def follow(self, key: str, chat: int) -> Iterator[News]:
+        """Hear what becomes of a conversation in a chat."""
+        with self._followers.follow(key, chat) as news:
             yield news
 
     async def withdraw(self, key: str) -> bool:
@@ -149,6 +150,9 @@ class Outbox:
         Returns:
             Why nothing can be sent at all, or, with ``retry_after``, for how long nothing can be sent to this chat.
         """
+        await self._clock.wait(
+            self._recovered, _TROUBLE
+        )  # until then nobody knows of a 429 from before a restart
         if self.circuit_open and (failure := await self._ask()) is not None:
             return failure
         now, fault = self._clock.monotonic(), self.parked.get(chat, "")
@@ -204,6 +208,7 @@ class Outbox:
         stopping = self._delivery.stopping
         try:
             waiting = await self._recover()
+            self._recovered.set()
             async with asyncio.TaskGroup() as group:
                 self._group = group
                 self._wake(waiting | self._early)

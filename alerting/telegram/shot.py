@@ -124,7 +124,7 @@ class Shot:
         told(await self._stage(Stage.RESOLVED, text))
 
     async def _stage(self, stage: Stage, text: Text) -> Report:
-        with self.outbox.follow(self.key) as news:
+        with self.outbox.follow(self.key, self.where.chat_id) as news:
             try:
                 await self.outbox.put(self._draft(stage, text))
                 return await self._listen(stage, news)
