@@ -101,7 +101,7 @@ def _traefik() -> bytes:
 
 
 class Stack:
-    """The running stack: `up`, then ask, then `down`.
+    """The running stack: `up`, then ask; the engine's `remove_all` is its end.
 
     Args:
         engine: Where it runs.
@@ -116,17 +116,25 @@ class Stack:
         self.https_port = free_port()
         self.http_port = free_port()
 
-    def up(self, *services: str) -> None:
-        """Write .env from the example, changed where this place differs, and start the services."""
+    def up(self, *services: str, with_token: bool = True) -> None:
+        """Write .env from the example, changed where this place differs, and start the services, or change running ones.
+
+        Args:
+            services: Their names; the Telegram stand-in comes with them.
+            with_token: Whether somebody has filled in the Telegram part of .env.
+        """
         token = self._folder / "telegram_bot_token"
         token.write_text(f"{TOKEN}\n")
         token.chmod(0o400)
         shutil.chown(token, 10001)
         self._folder.chmod(0o755)
-        changed = {
+        telegram = {
             "TELEGRAM_BOT_TOKEN_FILE": str(token),
             "TELEGRAM_CHAT_ID": str(GROUP),
             "TELEGRAM_API_URL": f"http://telegram:{_TELEGRAM_PORT}",
+        }
+        changed = {
+            **(telegram if with_token else {}),
             "ACME_CA_SERVER": "https://127.0.0.1:9/directory",  # nobody is to be asked for a certificate
             "HTTP_PORT": f"127.0.0.1:{self.http_port}",
             "HTTPS_PORT": f"127.0.0.1:{self.https_port}",
@@ -140,10 +148,6 @@ class Stack:
         (self._folder / ".env").write_text(environment(example, changed))
         (self._folder / "added.yml").write_text(_OVERRIDE)
         self.compose("up", "--detach", "--no-build", "--pull", "never", *services, "telegram")
-
-    def down(self) -> None:
-        """Remove everything that `up` made."""
-        self.compose("down", "--volumes", "--timeout", "2")
 
     def compose(self, *args: str) -> str:
         """Run Compose for the stack."""

@@ -73,6 +73,13 @@ REQUESTS: Final[dict[str, set[str]]] = {
     "GET //_ping": NOBODY,
     "GET /_ping/": NOBODY,
     "GET /v1.45/v1.45/_ping": NOBODY,
+    "GET /_ping/../containers/{id}/export": NOBODY,
+    "GET /containers/{id}/json/../export": NOBODY,
+    "GET /containers/{id}/jsonx": NOBODY,
+    "GET /versionx": NOBODY,
+    "GET /x/_ping": NOBODY,
+    "GET /x/containers/{id}/json": NOBODY,
+    "GET /images/{image}/json/../get": NOBODY,
     "GET /v1.45//containers/{id}/export": NOBODY,
     "GET /v1.45/../containers/{id}/export": NOBODY,
     "GET /containers/{id}/archive/../json": NOBODY,
@@ -106,7 +113,6 @@ def stack(daemon: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         running.wait(lambda: connected(running), "alerting hears the exporter")
         yield running
     finally:
-        running.down()
         daemon.remove_all()
 
 
@@ -260,14 +266,6 @@ class TestAtWork:
         daemon.docker("start", "victim")
         told(stack, "✅ victim is back — ")
 
-    def test_what_is_remembered_outlives_the_container(self, daemon: Engine, stack: Stack) -> None:
-        """A new exporter on the same volume goes on counting where the old one stopped."""
-        daemon.docker("run", "-d", "--name", "flaky", IMAGE, "sh", "-c", "exit 7")
-        counted = 'container_exits_total{name="flaky",reason="error",service="flaky"} 1'
-        stack.wait(lambda: counted in exposed(stack), "the exit is counted")
-        stack.compose("up", "--detach", "--no-build", "--force-recreate", "--no-deps", "exporter")
-        stack.wait(lambda: counted in exposed(stack), "the exit is still counted")
-
     def test_traefik_finds_a_site_through_the_proxy(self, daemon: Engine, stack: Stack) -> None:
         """Its own list suffices: a labelled container on the network edge is served over TLS, and plain HTTP leads there."""
         labels = {
@@ -296,6 +294,25 @@ class TestAtWork:
             return {service: health for service, health in states.items() if health["Status"] != "healthy"}
 
         stack.wait(lambda: not unwell(), "every check passes", within_seconds=60)
+
+    def test_what_is_remembered_outlives_the_container(self, daemon: Engine, stack: Stack) -> None:
+        """A new exporter on the same volume goes on counting where the old one stopped."""
+        daemon.docker("run", "-d", "--name", "flaky", IMAGE, "sh", "-c", "exit 7")
+        counted = 'container_exits_total{name="flaky",reason="error",service="flaky"} 1'
+        stack.wait(lambda: counted in exposed(stack), "the exit is counted")
+        stack.compose("up", "--detach", "--no-build", "--force-recreate", "--no-deps", "exporter")
+        stack.wait(lambda: counted in exposed(stack), "the exit is still counted")
+
+    def test_without_a_token_alerts_are_in_the_log(self, daemon: Engine, stack: Stack) -> None:
+        """With .env as the example has it, the same stack starts and prints what it would have sent."""
+        stack.up(*SERVICES, with_token=False)
+        stack.wait(lambda: connected(stack), "alerting hears the exporter again")
+        daemon.docker("run", "-d", "--name", "second", IMAGE, "sleep", "1000")
+        stack.wait(lambda: state_of(stack, "second") == "running", "second is seen running")
+        daemon.docker("kill", "second")
+        stack.wait(
+            lambda: "│ 🔴 second is down — killed (exit 137)" in stack.log("alerting"), "it is printed"
+        )
 
     def test_both_end_when_asked(self, stack: Stack) -> None:
         """As process 1 they heed SIGTERM and exit 0, long before Docker would kill them."""
