@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.labels import Labels, Matcher, MatchOp
-from alerting.promql import STALE_NAN, Sample, Selector, is_stale, parse
+from alerting.promql import STALE_NAN, Engine, Sample, Selector, is_stale, parse
 from alerting.window import Window
 
 _UP = Labels({"__name__": "up", "name": "web"})
@@ -284,6 +284,18 @@ def test_a_row_is_used_again() -> None:
         window.trim(now)
         assert sorted(points[0][1] for points in _all(window).values()) == [0.0, 1.0, 2.0, 3.0]
     assert window.byte_count < 10_000
+
+
+def test_a_row_used_again_has_no_past() -> None:
+    """The samples of the series before it in the row count nowhere."""
+    window = Window(keep=_selectors("rate(up[20m])"))
+    for minute in range(6):
+        window.append(_UP, minute * _MINUTE, 1.0)
+    now = 60 * _MINUTE
+    window.trim(now)
+    window.append(_UP.with_({"name": "db"}), now, 1.0)
+    found = Engine().instant(parse("count_over_time(up[20m])"), window, now).value
+    assert [one.value for one in found] == [1.0]
 
 
 def test_what_nobody_selects_does_not_fill_the_memory() -> None:
