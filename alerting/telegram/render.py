@@ -18,7 +18,11 @@ from alerting.telegram.html import clean, clip, escape, to_plain, utf16_length
 from alerting.telegram.wording import clock, span
 
 _MARKS: Final = {Severity.CRITICAL: "🔴", Severity.WARNING: "🟠", Severity.INFO: "🔵", Severity.NONE: "🔵"}
-_REMOVED: Final = {"stopped": "was stopped on request", "completed": "ended by itself, exit 0", "paused": "was paused"}
+_REMOVED: Final = {
+    "stopped": "was stopped on request",
+    "completed": "ended by itself, exit 0",
+    "paused": "was paused",
+}
 _SILENT: Final = {"frozen": "Docker does not answer since", "silent": "the exporter is silent since"}
 _SAID: Final = ("alertname", "severity", "host", "project", "service", "name", "instance", "job", "reason")
 _HISTORY_LINES: Final = 6
