@@ -27,6 +27,8 @@ SeriesData: TypeAlias = tuple[Labels, Times, Floats]
 _MAGIC: Final = b"vakhta window 1\n"
 _MAX_BYTES: Final = 1 << 30
 """No snapshot is larger: a damaged one must not fill the memory."""
+_MAX_MS: Final = 1 << 53
+"""No time is farther from the epoch."""
 
 
 class SnapshotError(Exception):
@@ -84,7 +86,7 @@ def _series(packed: bytes) -> list[SeriesData]:
     bounds = np.concatenate(([0], np.cumsum(sizes))).tolist()
     found = []
     for pairs, lo, hi in zip(header["labels"], bounds, bounds[1:], strict=False):
-        if lo == hi or (np.diff(t[lo:hi]) <= 0).any():
+        if lo == hi or (t[lo + 1 : hi] <= t[lo : hi - 1]).any() or max(-t[lo], t[hi - 1]) > _MAX_MS:
             raise ValueError("its times do not rise")
         found.append((Labels([(str(name), str(value)) for name, value in pairs]), t[lo:hi], v[lo:hi]))
     return found
