@@ -93,6 +93,11 @@ class Inventory:
         life = self._lives.get(container)
         return life is not None and self._is_ours(life.facts)
 
+    def is_complete(self, container: str) -> bool:
+        """Whether an inspect of a container has ever answered, so that its restart policy is known."""
+        life = self._lives.get(container)
+        return life is not None and life.facts.complete
+
     def apply(self, event: Event, now: float) -> bool:
         """Take in one event; False if it was known already.
 

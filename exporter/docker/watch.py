@@ -2,7 +2,8 @@
 
 One session with the daemon is a **look** (list, inspect all, events since the last one known) followed by its event stream. An event
 is applied at once; then its container is inspected, and its tick is sent after the answer, or without it when the answer takes
-long: some inspects wait for the daemon's lock on that container. What an event cannot miss (a die's code) is in the inventory by then.
+long: some inspects wait for the daemon's lock on that container. What an event cannot miss (a die's code) is in the inventory by then; what
+the late answer corrects has a tick of its own.
 
 The daemon is up when it answers pings and what is published was asked since it does. A daemon that comes back is looked at first and
 called up afterwards, so that nobody takes old facts for new.
@@ -32,6 +33,8 @@ _FIRST_LOOK_SECONDS: Final = 5.0
 _PING_INTERVAL_SECONDS: Final = 2.0
 _BACKOFF_SECONDS: Final = (0.2, 5.0)
 _TICK_PATIENCE_SECONDS: Final = 0.1
+# The death of a container never inspected: without its restart policy, "will be restarted" looks like "down".
+_UNKNOWN_PATIENCE_SECONDS: Final = 1.0
 _FORGET_INTERVAL_SECONDS: Final = 60.0
 
 # Nothing an inspect would add, or nobody to ask.
@@ -147,7 +150,9 @@ class DockerWatch:
     async def _compare(self, listed: Sequence[Facts], *, everything: bool) -> bool:
         """Take in the list and inspect what it tells is news, or everything; whether any fact changed."""
         doubtful = self._inventory.listed(listed, time.time())
-        ids = dict.fromkeys((*(facts.id for facts in listed), *doubtful)) if everything else doubtful
+        self._failing.intersection_update(self._inventory)
+        # One that failed may agree with the list: only an answer shows that it can be inspected again.
+        ids = dict.fromkeys((*(facts.id for facts in listed if everything), *doubtful, *self._failing))
         gate = asyncio.Semaphore(_CONCURRENCY)
 
         async def one(container: str) -> bool:
@@ -165,11 +170,11 @@ class DockerWatch:
             self._failing.discard(container)
             self._inventory.missing(container, time.time())
         except DockerError as exc:
-            if container not in self._failing:
+            if container in self._inventory and container not in self._failing:
+                self._failing.add(container)
                 _log.warning(
                     "a container cannot be inspected", name=self._inventory.name(container), error=str(exc)
                 )
-            self._failing.add(container)
         else:
             self._failing.discard(container)
             changed = self._inventory.inspected(facts, time.time(), asked_at=asked_at)
@@ -184,6 +189,8 @@ class DockerWatch:
         told = self._inventory.is_published(event.id)
         if not self._inventory.apply(event, time.time()):
             return
+        if event.action is Action.DESTROY:
+            self._failing.discard(event.id)
         self._advance_later()
         told = told or self._inventory.is_published(event.id)
         tick = Tick(reason=event.action, time_nano=event.time_nano, name=event.name)
@@ -203,9 +210,11 @@ class DockerWatch:
             running = self._refreshes[container] = _Refresh(
                 inspect=lambda: self._inspect(container),
                 publish=self._publish,
+                corrected=lambda: self._tell("resync", self._inventory.name(container)),
                 ended=lambda: self._refreshes.pop(container, None),
             )
-        running.add(tick)
+        is_guess = event.action is Action.DIE and not self._inventory.is_complete(container)
+        running.add(tick, _UNKNOWN_PATIENCE_SECONDS if is_guess else _TICK_PATIENCE_SECONDS)
 
     # --- liveness ---
 
@@ -325,43 +334,71 @@ class DockerWatch:
 class _Refresh:
     """Inspects one container until it has answered about its newest event, then sends the ticks that waited.
 
-    A tick waits a moment for the answer and is sent without it when the moment is over.
+    A tick waits a moment for the answer and is sent without it when the moment is over; an answer that then changes anything is told too.
     """
 
     def __init__(
         self,
         *,
-        inspect: Callable[[], Awaitable[object]],
+        inspect: Callable[[], Awaitable[bool]],
         publish: Callable[[Tick], None],
+        corrected: Callable[[], None],
         ended: Callable[[], object],
     ) -> None:
         self._inspect = inspect
         self._publish = publish
+        self._corrected = corrected
         self._ended = ended
         self._waiting: list[Tick] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._since = self._patience = 0.0
+        self._told_early = False
         self._dirty = True
         self.task = asyncio.create_task(self._run())
 
-    def add(self, tick: Tick | None) -> None:
-        """Ask (again), because of an event with this tick."""
+    def add(self, tick: Tick | None, patience: float) -> None:
+        """Ask (again), because of an event with this tick, which waits so many seconds at most.
+
+        A scrape shows everything, so the ticks wait together: an earlier one would show what a later one still holds back.
+        """
         self._dirty = True
         if tick is None:
             return
         if not self._waiting:
-            asyncio.get_running_loop().call_later(_TICK_PATIENCE_SECONDS, self._flush)
+            self._since, self._patience = asyncio.get_running_loop().time(), 0.0
+        if patience > self._patience:
+            # Counted from the first that waits, so that a crash loop cannot put its ticks off for ever.
+            self._patience = patience
+            self._set_timer(self._since + patience)
         self._waiting.append(tick)
 
     async def _run(self) -> None:
         try:
             while self._dirty:
                 self._dirty = False
-                await self._inspect()
+                if await self._inspect() and self._told_early:
+                    self._told_early = False
+                    # Ticks that wait will tell this too.
+                    if not self._waiting:
+                        self._corrected()
         finally:
             # No await between the last look at `dirty` and this: an event that comes now makes a new refresh.
             self._ended()
             self._flush()
 
+    def _set_timer(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(at, self._flush_early)
+
+    def _flush_early(self) -> None:
+        self._told_early = True
+        self._flush()
+
     def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         ticks, self._waiting = self._waiting, []
         for tick in ticks:
             self._publish(tick)
