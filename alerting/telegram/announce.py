@@ -82,7 +82,9 @@ class TelegramAnnouncer:
         severity = incident.told_severity
         for index, chat in enumerate(chats):
             key = f"{incident.id}/{index}"
-            if said.get(key) != text.html and not self._only_numbers(key, said.get(key, ""), text, announcement):
+            if said.get(key) != text.html and not self._only_numbers(
+                key, said.get(key, ""), text, announcement
+            ):
                 self._last_edit[key] = announcement.at
                 self._speak(connection, announcement, chat, key, text, new=key not in said)
                 said[key] = text.html
@@ -105,7 +107,9 @@ class TelegramAnnouncer:
         """Whether an edit would only change numbers, so soon after another that it can wait for the next evaluation."""
         last = self._last_edit.get(key)
         recent = last is not None and announcement.at - last < _NUMBERS_EVERY
-        return recent and not announcement.step.calls and _NUMBER.sub("0", said) == _NUMBER.sub("0", text.html)
+        return (
+            recent and not announcement.step.calls and _NUMBER.sub("0", said) == _NUMBER.sub("0", text.html)
+        )
 
     def _speak(
         self,
