@@ -6,12 +6,14 @@ one that the kernel or a person killed. What tells them apart is what the daemon
 * `docker stop`, `restart`, `compose up` with a change and `down` send `kill` with the container's stop signal, at most the stop timeout
   before `die` (then SIGKILL follows), and `stop` a few milliseconds before or after it. `stop` also explains a death whose timeout was
   given on the command line, which no event tells.
-* `docker rm -f` sends `kill` with SIGKILL, then `die`, then `destroy` within milliseconds. A container started with `--rm` is destroyed
-  like that whatever it died of, so there `destroy` explains nothing.
+* `docker rm -f` sends `kill` with SIGKILL, then `die`, then `destroy`: within milliseconds, or seconds later where deleting the files is
+  slow, and in between an inspect says `removing`. A container started with `--rm` is destroyed like that whatever it died of, so
+  there a removal explains nothing.
 * An OOM kill sends `oom` before or just after `die`.
 
-So the reason of a death by signal is **provisional** until `stop`, `destroy` or `oom` had their second to come. It is published at
-once (nearly always it is right) and counted when settled: a counter cannot be taken back.
+So the reason of a death by signal is **provisional** until `stop`, `destroy` or `oom` had their second to come, and a removal ten of
+them after a SIGKILL that Docker sent. It is published at once (nearly always it is right) and counted when settled: a counter cannot
+be taken back.
 
 The kill event always comes before its `die`: the daemon logs it while it holds the container's lock. What was recorded on real daemons
 is in docs/docker-semantics.md.
@@ -27,11 +29,13 @@ __all__ = ["SETTLE_SECONDS", "Evidence", "Exit", "ExitReason", "StopTerms", "jud
 
 SETTLE_SECONDS: Final = 1.0
 _STOP_AFTER_DIE_SECONDS: Final = 5.0
-_DESTROY_AFTER_DIE_SECONDS: Final = 1.0
+_REMOVAL_AFTER_DIE_SECONDS: Final = 1.0
+_REMOVAL_AFTER_SIGKILL_SECONDS: Final = 10.0
 _OOM_BEFORE_DIE_SECONDS: Final = 10.0
 _OOM_AFTER_DIE_SECONDS: Final = 1.0
 _STOP_SLACK_SECONDS: Final = 5.0
 _SIGTERM: Final = 15
+_SIGKILL: Final = 9
 _KILLS_KEPT: Final = 8
 
 
@@ -82,38 +86,50 @@ class Evidence:
 
     Attributes:
         kills: Signal number and time of the newest kill events of this run, oldest first.
+        removal_at: When it was first seen to be removed: found `removing`, found gone, or by its `destroy`.
     """
 
     kills: tuple[tuple[int, float], ...] = ()
     stop_at: float | None = None
     oom_at: float | None = None
-    destroy_at: float | None = None
+    removal_at: float | None = None
 
     def with_kill(self, number: int, at: float) -> "Evidence":
         """Return this with one more kill."""
         return replace(self, kills=(*self.kills, (number, at))[-_KILLS_KEPT:])
 
+    def with_removal(self, at: float) -> "Evidence":
+        """Return this with a sign of a removal; the earliest counts."""
+        return replace(self, removal_at=at if self.removal_at is None else min(at, self.removal_at))
 
-def judge(*, code: int, died_at: float, evidence: Evidence, terms: StopTerms) -> tuple[ExitReason, bool]:
+
+def judge(*, code: int, died_at: float, evidence: Evidence, terms: StopTerms) -> tuple[ExitReason, float]:
     """Decide why a run ended, from what is known so far.
 
     Returns:
-        The reason, and whether it is settled: no event still to come can change it.
+        The reason, and for how many seconds after the death an event may still change it; 0: it is settled.
     """
     if _asked_to_stop(died_at, evidence, terms):
-        return ExitReason.REQUESTED, True
+        return ExitReason.REQUESTED, 0.0
     if code == 0:
-        return ExitReason.COMPLETED, True
+        return ExitReason.COMPLETED, 0.0
     if _within(evidence.oom_at, died_at - _OOM_BEFORE_DIE_SECONDS, died_at + _OOM_AFTER_DIE_SECONDS):
-        return ExitReason.OOM, True
+        return ExitReason.OOM, 0.0
     if _by_signal(code):
-        removed = not terms.auto_remove and _within(
-            evidence.destroy_at, died_at, died_at + _DESTROY_AFTER_DIE_SECONDS
-        )
-        return (ExitReason.REQUESTED, True) if removed else (ExitReason.KILLED, False)
+        return _killed_or_removed(died_at, evidence, terms)
     # The stop signal was sent so long ago that only `docker stop -t` can explain it: its `stop` event follows.
     asked_long_ago = any(number == terms.signal for number, _ in evidence.kills)
-    return ExitReason.ERROR, not asked_long_ago
+    return ExitReason.ERROR, SETTLE_SECONDS if asked_long_ago else 0.0
+
+
+def _killed_or_removed(died_at: float, evidence: Evidence, terms: StopTerms) -> tuple[ExitReason, float]:
+    if terms.auto_remove:
+        return ExitReason.KILLED, SETTLE_SECONDS
+    by_docker = any(number == _SIGKILL and at <= died_at for number, at in evidence.kills)
+    patience = _REMOVAL_AFTER_SIGKILL_SECONDS if by_docker else _REMOVAL_AFTER_DIE_SECONDS
+    if _within(evidence.removal_at, died_at, died_at + patience):
+        return ExitReason.REQUESTED, 0.0
+    return ExitReason.KILLED, patience
 
 
 def _asked_to_stop(died_at: float, evidence: Evidence, terms: StopTerms) -> bool:

@@ -264,6 +264,7 @@ class Inventory:
 
     def _remove(self, container: str, now: float) -> None:
         life = self._lives.pop(container)
+        life.end()
         facts = life.facts
         self._memory.gone(facts.name, container, now)
         seen_at = now if facts.status.alive else facts.finished_at

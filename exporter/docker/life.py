@@ -28,16 +28,23 @@ HOLD_SECONDS: Final = 5.0
 # FinishedAt is containerd's time of the end, a `die` has the daemon's: two clocks' worth of difference is none.
 _SAME_SECONDS: Final = 2.0
 _SIGKILL: Final = 9
+# `dead` is what Docker calls a container whose removal failed half way.
+_BEING_REMOVED: Final = (Status.REMOVING, Status.DEAD)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Death:
-    """An end that no start has followed yet; `noticed_at` on our clock, `at` on the daemon's."""
+    """An end that no start has followed yet; `noticed_at` on our clock, `at` on the daemon's.
+
+    Attributes:
+        patience: Seconds after which an end not counted yet is.
+    """
 
     code: int
     at: float
     noticed_at: float
     counted: bool
+    patience: float = SETTLE_SECONDS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,7 +92,7 @@ class Life:
         """When `advance` has something to do, if ever."""
         times = []
         if self.death is not None and not self.death.counted:
-            times.append(self.death.noticed_at + SETTLE_SECONDS)
+            times.append(self.death.noticed_at + self.death.patience)
         if self.held is not None:
             times.append(self.held[1] + HOLD_SECONDS)
         return min(times, default=None)
@@ -111,7 +118,7 @@ class Life:
             case Action.OOM:
                 self._oom(event, booked=booked)
             case Action.DESTROY:
-                self.evidence = replace(self.evidence, destroy_at=event.at)
+                self.evidence = self.evidence.with_removal(event.at)
                 self._judge_again()
                 self._settle()
             case Action.PAUSE | Action.UNPAUSE:
@@ -145,16 +152,23 @@ class Life:
             self.held = (facts, self.held[1] if self.held else now)
             return
         self.held = None
+        if facts.status in _BEING_REMOVED:
+            self._see_removal(now)
         self._adopt(facts, now)
 
     def missing(self, now: float) -> None:
         """Note that the daemon knows the container no more; its `destroy` is waited for."""
+        self._see_removal(now)
         self.held = (None, self.held[1] if self.held else now)
+
+    def end(self) -> None:
+        """Count what is not counted yet: nothing more will be told."""
+        self._settle()
 
     def advance(self, now: float) -> bool:
         """Settle what has waited long enough; whether anything that is published changed."""
         changed = False
-        if self.death is not None and now >= self.death.noticed_at + SETTLE_SECONDS:
+        if self.death is not None and now >= self.death.noticed_at + self.death.patience:
             changed = self._settle()
         if self.held is not None and now >= self.held[1] + HOLD_SECONDS:
             facts, _ = self.held
@@ -228,23 +242,32 @@ class Life:
         self._settle()
         code = event.exit_code or 0
         self.death = _Death(code=code, at=event.at, noticed_at=now, counted=booked)
+        awaited = self._awaited(event)
+        if awaited is not None and awaited.status in _BEING_REMOVED:
+            self.evidence = self.evidence.with_removal(event.at)
         reason = ExitReason.UNKNOWN
         if not booked:
-            reason, settled = judge(code=code, died_at=event.at, evidence=self.evidence, terms=self.terms)
+            reason, patience = judge(code=code, died_at=event.at, evidence=self.evidence, terms=self.terms)
             self._write_exit(reason)
-            if settled:
-                self._settle()
+            self._settle_after(patience)
         self._fall(event, code, reason)
+
+    def _awaited(self, event: Event) -> Facts | None:
+        """Return the held facts if this death is what they wait for."""
+        held = self.held[0] if self.held else None
+        if held is None or held.status.alive or (held.finished_at or 0) > event.at + _SAME_SECONDS:
+            return None
+        return held
 
     def _fall(self, event: Event, code: int, reason: ExitReason) -> None:
         """Change the state at a death, unless it is history."""
         facts = self.facts
         if facts.status.alive and facts.started_at is not None and event.at < facts.started_at:
             return
-        held = self.held[0] if self.held else None
-        if held is not None and not held.status.alive and (held.finished_at or 0) <= event.at + _SAME_SECONDS:
-            # This is the event the inspect waited for, and it knows better than we what follows.
-            self.held, self.facts = None, held
+        awaited = self._awaited(event)
+        if awaited is not None:
+            # The inspect knows better than we what follows.
+            self.held, self.facts = None, awaited
             return
         if (
             not facts.status.alive
@@ -328,7 +351,7 @@ class Life:
         death, last = self.death, self.book.last_exit
         if death is None or last is None or last.at != death.at:
             return
-        reason, settled = judge(code=death.code, died_at=death.at, evidence=self.evidence, terms=self.terms)
+        reason, patience = judge(code=death.code, died_at=death.at, evidence=self.evidence, terms=self.terms)
         if death.counted and reason is not ExitReason.REQUESTED:
             return
         self._write_exit(reason)
@@ -338,13 +361,27 @@ class Life:
             and self.restart_cancelled
         ):
             self.facts = replace(self.facts, status=Status.EXITED)
-        if settled:
-            self._settle()
+        self._settle_after(patience)
+
+    def _see_removal(self, now: float) -> None:
+        """Note that somebody is removing it or has: that may be why it died."""
+        if self.death is not None:
+            # Seen on our clock: that one may be behind the daemon's, and the death may have been told long after it.
+            since_noticed = max(0.0, now - self.death.noticed_at)
+            self.evidence = self.evidence.with_removal(max(now, self.death.at + since_noticed))
+            self._judge_again()
 
     def _write_exit(self, reason: ExitReason) -> None:
         death, last = self.death, self.book.last_exit
         if death is not None and (last is None or last.at <= death.at + _SAME_SECONDS):
             self.book.last_exit = Exit(reason=reason, code=death.code, at=death.at)
+
+    def _settle_after(self, patience: float) -> None:
+        """Count the last death at once, or when nothing more can explain it."""
+        if self.death is not None and patience:
+            self.death.patience = patience
+        else:
+            self._settle()
 
     def _settle(self) -> bool:
         """Count the last death if it was not yet; whether it was counted now."""

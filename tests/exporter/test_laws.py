@@ -118,7 +118,7 @@ def test_a_restart_of_the_exporter_loses_no_count(history, restart_policy, cut):
     """Counters after a restart go on where they were, a provisional exit included."""
     story = Story(facts(policy=policy(restart_policy))).play("\n".join(lines(history)[:cut]))
     memory = Memory.from_text(story.inventory.to_text())
-    story.wait(1.5)
+    story.wait(11)
     for name, reason in [key for key in counters(story) if key[1] not in ("restarts", "ooms")]:
         assert memory.get(name).exits.get(reason, 0) == counters(story)[name, reason]
 

@@ -122,7 +122,7 @@ STOPS = [
 )
 def test_stops(config, events, expected):
     """The reason, the state and the counters, when all that waits has been settled."""
-    story = Story(facts(**config)).play(events).wait(7)
+    story = Story(facts(**config)).play(events).wait(12)
     assert story.summary() == expected
 
 
@@ -132,7 +132,7 @@ def test_stops(config, events, expected):
 def test_told_twice(config, events, expected):
     """A reconnect replays events; that changes nothing."""
     only_events = "\n".join(line for line in events.splitlines() if " inspect " not in line)
-    story = Story(facts(**config)).play(events).play(only_events).wait(7)
+    story = Story(facts(**config)).play(events).play(only_events).wait(12)
     assert story.summary() == expected
 
 
@@ -165,6 +165,21 @@ def test_told_twice(config, events, expected):
             id="an error after an unanswered stop signal waits",
         ),
         pytest.param(
+            "1 kill 9\n1.1 die 137\n9 inspect exited code=137 finished=1.05",
+            ("exited", "killed", 137, {}, 0),
+            id="a docker kill is shown at once, and counted when it can be no removal any more",
+        ),
+        pytest.param(
+            "1 kill 9\n1.1 die 137\n11.2 inspect exited code=137 finished=1.05",
+            ("exited", "killed", 137, {"killed": 1}, 0),
+            id="which is ten seconds later",
+        ),
+        pytest.param(
+            "1 kill 9\n1.1 die 137\n3 start",
+            ("running", "killed", 137, {"killed": 1}, 1),
+            id="or at the next start",
+        ),
+        pytest.param(
             "1 die 137\n2.5 kill 9",
             ("exited", "killed", 137, {"killed": 1}, 0),
             id="a second later it is settled",
@@ -192,6 +207,56 @@ def test_rm_f_is_a_request():
     assert story.view() is None
     again = story.play("10 create\n10.3 start", container="aa" * 32)
     assert again.summary() == ("running", "requested", 137, REQUESTED, 0)
+
+
+@pytest.mark.parametrize(
+    ("config", "events", "expected"),
+    [
+        pytest.param({}, "1 kill 9\n1.1 die 137\n2.7 destroy", REQUESTED, id="a slow rm -f"),
+        pytest.param({}, "1 kill 9\n1.1 die 137\n11 destroy", REQUESTED, id="a very slow rm -f"),
+        pytest.param(
+            {}, "1 kill 9\n1.1 die 137\n11.3 destroy", {"killed": 1}, id="a docker kill, removed later"
+        ),
+        pytest.param({}, "1 kill 9\n1.1 die 137\n3 gone", REQUESTED, id="a slow rm -f whose destroy is lost"),
+        pytest.param(
+            {}, "1 die 137\n2.7 destroy", {"killed": 1}, id="a kill from the host, removed afterwards"
+        ),
+        pytest.param(
+            {},
+            "1 die 137\n1.1 inspect removing code=137 finished=1\n2.7 destroy",
+            REQUESTED,
+            id="found removing right after its death",
+        ),
+        pytest.param(
+            {},
+            "1.05 inspect removing code=137 finished=1\n1.1 die 137\n3 destroy",
+            REQUESTED,
+            id="found removing before its die",
+        ),
+        pytest.param(
+            {},
+            "1 die 137\n5 inspect removing code=137 finished=1\n5.1 destroy",
+            {"killed": 1},
+            id="found removing long after a kill from the host",
+        ),
+        pytest.param(
+            {"auto_remove": True},
+            "1 kill 9\n1.1 die 137\n1.2 inspect removing code=137 finished=1\n2.7 destroy",
+            {"killed": 1},
+            id="started with --rm",
+        ),
+    ],
+)
+def test_slow_removal(config, events, expected):
+    """Deleting the files can take seconds: what becomes of a name whose container was removed, when another has it."""
+    story = Story(facts(**config)).play(events).play("20 create\n20.3 start", container="aa" * 32)
+    assert story.summary() == ("running", next(iter(expected)), 137, expected, 0)
+
+
+def test_an_inspect_settles_a_slow_removal():
+    """Nobody needs to wait for the files: `removing` says what the death was."""
+    story = Story(facts()).play("1 kill 9\n1.1 die 137\n1.15 inspect removing code=137 finished=1")
+    assert story.summary() == ("removing", "requested", 137, REQUESTED, 0)
 
 
 def test_removal_of_a_container_started_with_rm_is_none():
