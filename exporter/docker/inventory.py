@@ -2,7 +2,8 @@
 
 Pure: it reads no clock, asks no daemon and writes no log. `watch` carries out what it says is missing. Events may come twice (a reconnect
 replays a little, a restart of the exporter replays a minute): an event seen in this run is recognised by its key, one from before
-the restart by its time, and then it is only evidence for what follows.
+the restart by its time, and then it is only evidence for what follows. Times decide only until the replay is over, and not
+if the clock was put back.
 """
 
 from collections import OrderedDict
@@ -28,6 +29,9 @@ _KEYS_KEPT: Final = 8192
 # A replay starts this much before the newest event of the state file: a `kill` explains a death later than it.
 _EVIDENCE_NANO: Final = 60_000_000_000
 _OVERLAP_NANO: Final = 1_000_000_000
+
+# No event comes from further ahead of our clock; a known one that does was told before the clock was put back.
+_AHEAD_NANO: Final = 5_000_000_000
 
 # What a container must have been before an event that is the first we hear of it; exited where the event does not tell.
 _STATUS_BEFORE: Final = {
@@ -110,6 +114,7 @@ class Inventory:
         self._keys[event.key] = None
         if len(self._keys) > _KEYS_KEPT:
             self._keys.popitem(last=False)
+        self.discard_future(now)
         booked = event.time_nano <= self._booked_until
         life = self._lives.get(event.id)
         if life is None:
@@ -195,11 +200,19 @@ class Inventory:
             before: Deaths from before this time will not be explained any more.
             now: Our clock.
         """
+        self._booked_until = 0
         for life in self._lives.values():
             life.stop_waiting(before)
         for container in self._lives.keys() - set(there):
             self.missing(container, now)
         self.revision += 1
+
+    def discard_future(self, now: float) -> bool:
+        """Forget the newest event's time if it is still to come, which would make everything until then old news; whether it was."""
+        if self._memory.last_event_time_nano <= now * 1e9 + _AHEAD_NANO:
+            return False
+        self._memory.last_event_time_nano = self._booked_until = 0
+        return True
 
     def begin_at(self, time_nano: int) -> None:
         """Note from when on events are watched, so that a first gap can be replayed too."""
@@ -269,7 +282,7 @@ class Inventory:
         self._memory.gone(facts.name, container, now)
         seen_at = now if facts.status.alive else facts.finished_at
         if seen_at is not None and now - seen_at <= LINGER_SECONDS and self._is_ours(facts):
-            self._gone.append(GoneView(view=view_of(facts, life.book), seen_at=seen_at))
+            self._gone.append(GoneView(view=view_of(facts, life.book), seen_at=min(seen_at, now)))
 
 
 def _facts_from_event(event: Event) -> Facts:

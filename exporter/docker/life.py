@@ -3,12 +3,15 @@
 Two witnesses, and neither is enough. An event is first and says why, but can be missed; an inspect is complete, but says only how things
 are, and may be asked before and answered after the next event. How they are joined:
 
-* An event changes the state at once, unless a newer fact is known already: a `die` from before the current start is history, it is
-  booked and changes no state. That makes replays harmless.
+* An event changes the state at once, unless an inspect told a newer fact already: a `die` from before the current start is history, it
+  is booked and changes no state. That makes replays harmless.
 * An inspect that shows a container dead whose `die` has not arrived **waits** a few seconds for it, with the state unchanged. Adopting it at
   once would publish "exited" beside the reason of some earlier exit, which is a false alarm during every deploy. If no event
   comes, the death was missed: its reason is `unknown`.
 * Everything else an inspect says is adopted.
+
+Events of one container are newer in the order in which they come, whatever times they carry: the host's clock may be put back. Times are
+compared only between an event and an inspect, and a time that is still to come says nothing about what happens now.
 
 A life writes exits, restarts and OOM kills into the book of the container's name; it reads no clock.
 """
@@ -27,6 +30,8 @@ __all__ = ["HOLD_SECONDS", "Life"]
 HOLD_SECONDS: Final = 5.0
 # FinishedAt is containerd's time of the end, a `die` has the daemon's: two clocks' worth of difference is none.
 _SAME_SECONDS: Final = 2.0
+# A time further ahead of now was told by a clock that has been put back since.
+_AHEAD_SECONDS: Final = 5.0
 _SIGKILL: Final = 9
 # `dead` is what Docker calls a container whose removal failed half way.
 _BEING_REMOVED: Final = (Status.REMOVING, Status.DEAD)
@@ -38,6 +43,7 @@ class _Death:
 
     Attributes:
         patience: Seconds after which an end not counted yet is.
+        told: An event told it, in this run of the exporter.
     """
 
     code: int
@@ -45,6 +51,7 @@ class _Death:
     noticed_at: float
     counted: bool
     patience: float = SETTLE_SECONDS
+    told: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +78,8 @@ class Life:
     # OOM kills of this run: told by events, and how many of the book's are this run's (None: a run from before we looked).
     oom_told: int = 0
     oom_booked: int | None = None
+    # An event told the start of this run: every event after it is about this run or its end.
+    start_told: bool = False
 
     @property
     def terms(self) -> StopTerms:
@@ -108,7 +117,7 @@ class Life:
         self.version += 1
         match event.action:
             case Action.START:
-                self._start(event, booked=booked)
+                self._start(event, now, booked=booked)
             case Action.DIE:
                 self._die(event, now, booked=booked)
             case Action.KILL:
@@ -122,9 +131,9 @@ class Life:
                 self._judge_again()
                 self._settle()
             case Action.PAUSE | Action.UNPAUSE:
-                self._set_paused(event, paused=event.action is Action.PAUSE)
+                self._set_paused(event, now, paused=event.action is Action.PAUSE)
             case Action.HEALTH_STATUS:
-                self._set_health(event)
+                self._set_health(event, now)
             case _:
                 pass  # create, rename and update say nothing that the inspect after them does not
 
@@ -136,7 +145,7 @@ class Life:
             now: Our clock.
             may_wait: The event stream is up, so that an unexplained death waits for its event.
         """
-        if may_wait and self._is_unexplained(facts):
+        if may_wait and self._is_unexplained(facts, now):
             # What is configured is true either way, and the judgement to come needs it.
             current = self.facts
             self.facts = replace(
@@ -168,9 +177,9 @@ class Life:
     def advance(self, now: float) -> bool:
         """Settle what has waited long enough; whether anything that is published changed."""
         changed = False
-        if self.death is not None and now >= self.death.noticed_at + self.death.patience:
+        if self.death is not None and _is_over(self.death.noticed_at, self.death.patience, now):
             changed = self._settle()
-        if self.held is not None and now >= self.held[1] + HOLD_SECONDS:
+        if self.held is not None and _is_over(self.held[1], HOLD_SECONDS, now):
             facts, _ = self.held
             if facts is not None:
                 self.held = None
@@ -211,19 +220,22 @@ class Life:
         self.evidence = replace(self.evidence, oom_at=at)
         return True
 
-    def _start(self, event: Event, *, booked: bool) -> None:
+    def _start(self, event: Event, now: float, *, booked: bool) -> None:
         self._settle()
+        was_told = self.death is not None and self.death.told
         if self.death is not None and not booked and self._is_restart():
             self.book.restarts += 1
         self.death = None
         self.evidence = Evidence()
         self.restart_cancelled = self.manually_stopped = False
         facts = self.facts
-        already_known = facts.status.alive and facts.started_at is not None
-        over_again = not facts.status.alive and facts.finished_at is not None and event.at < facts.finished_at
-        if already_known or over_again:
+        if facts.status.alive and facts.started_at is not None:
+            self.start_told = abs(event.at - facts.started_at) <= _SAME_SECONDS
+            return
+        if not was_told and not facts.status.alive and _is_later(facts.finished_at, event.at, now):
             return
         self._begin_run()
+        self.start_told = True
         self.facts = replace(
             facts,
             status=Status.RUNNING,
@@ -241,7 +253,7 @@ class Life:
     def _die(self, event: Event, now: float, *, booked: bool) -> None:
         self._settle()
         code = event.exit_code or 0
-        self.death = _Death(code=code, at=event.at, noticed_at=now, counted=booked)
+        self.death = _Death(code=code, at=event.at, noticed_at=now, counted=booked, told=not booked)
         awaited = self._awaited(event)
         if awaited is not None and awaited.status in _BEING_REMOVED:
             self.evidence = self.evidence.with_removal(event.at)
@@ -250,7 +262,7 @@ class Life:
             reason, patience = judge(code=code, died_at=event.at, evidence=self.evidence, terms=self.terms)
             self._write_exit(reason)
             self._settle_after(patience)
-        self._fall(event, code, reason)
+        self._fall(event, code, reason, now)
 
     def _awaited(self, event: Event) -> Facts | None:
         """Return the held facts if this death is what they wait for."""
@@ -259,10 +271,10 @@ class Life:
             return None
         return held
 
-    def _fall(self, event: Event, code: int, reason: ExitReason) -> None:
+    def _fall(self, event: Event, code: int, reason: ExitReason, now: float) -> None:
         """Change the state at a death, unless it is history."""
         facts = self.facts
-        if facts.status.alive and facts.started_at is not None and event.at < facts.started_at:
+        if facts.status.alive and self._precedes_run(event, now):
             return
         awaited = self._awaited(event)
         if awaited is not None:
@@ -272,7 +284,7 @@ class Life:
         if (
             not facts.status.alive
             and facts.finished_at is not None
-            and event.at <= facts.finished_at + _SAME_SECONDS
+            and _is_later(facts.finished_at + _SAME_SECONDS, event.at, now)
         ):
             return
         status = self._status_after(code, reason)
@@ -333,15 +345,17 @@ class Life:
         self.book.oom_events += max(0, in_this_run - booked)
         self.oom_booked = max(in_this_run, booked)
 
-    def _set_paused(self, event: Event, *, paused: bool) -> None:
-        begun = self.facts.started_at
-        if self.facts.status.alive and (begun is None or event.at >= begun):
+    def _set_paused(self, event: Event, now: float, *, paused: bool) -> None:
+        if self.facts.status.alive and not self._precedes_run(event, now):
             self.facts = replace(self.facts, status=Status.PAUSED if paused else Status.RUNNING)
 
-    def _set_health(self, event: Event) -> None:
-        begun = self.facts.started_at
-        if event.health is not None and (begun is None or event.at >= begun):
+    def _set_health(self, event: Event, now: float) -> None:
+        if event.health is not None and not self._precedes_run(event, now):
             self.facts = replace(self.facts, health=event.health)
+
+    def _precedes_run(self, event: Event, now: float) -> bool:
+        """Whether an event is about a run before the one that an inspect told of."""
+        return not self.start_told and _is_later(self.facts.started_at, event.at, now)
 
     def _judge_again(self) -> None:
         """Look at the last death again in the light of new evidence.
@@ -372,9 +386,8 @@ class Life:
             self._judge_again()
 
     def _write_exit(self, reason: ExitReason) -> None:
-        death, last = self.death, self.book.last_exit
-        if death is not None and (last is None or last.at <= death.at + _SAME_SECONDS):
-            self.book.last_exit = Exit(reason=reason, code=death.code, at=death.at)
+        if self.death is not None:
+            self.book.last_exit = Exit(reason=reason, code=self.death.code, at=self.death.at)
 
     def _settle_after(self, patience: float) -> None:
         """Count the last death at once, or when nothing more can explain it."""
@@ -391,27 +404,28 @@ class Life:
         self.book.count_exit(self.book.last_exit.reason)
         return True
 
-    def _is_unexplained(self, facts: Facts) -> bool:
+    def _is_unexplained(self, facts: Facts, now: float) -> bool:
         """Whether these facts show a death that no event has told."""
         if facts.status.alive or facts.started_at is None:
             return False
         return self.facts.status.alive or (
-            facts.finished_at is not None and not self._knows_end(facts.finished_at)
+            facts.finished_at is not None and not self._knows_end(facts.finished_at, now)
         )
 
-    def _knows_end(self, at: float) -> bool:
+    def _knows_end(self, at: float, now: float) -> bool:
         """Whether an end at this time is old news; a `die` comes after its FinishedAt, at times long after."""
-        if self.death is not None and at <= self.death.at + _SAME_SECONDS:
+        if self.death is not None and _covers(self.death.at, at, now):
             return True
         last = self.book.last_exit
-        return self.book.id == self.facts.id and last is not None and at <= last.at + _SAME_SECONDS
+        return self.book.id == self.facts.id and last is not None and _covers(last.at, at, now)
 
     def _adopt(self, facts: Facts, now: float) -> None:
         if facts.status.alive and (not self.facts.status.alive or self._is_other_run(facts)):
             self._begin_run()
         ended = facts.finished_at
         if facts.complete and not facts.status.alive and ended is not None and facts.started_at is not None:
-            if not self._knows_end(ended):
+            if not self._knows_end(ended, now):
+                self._settle()
                 self.death = _Death(code=facts.exit_code, at=ended, noticed_at=now, counted=True)
                 self.book.last_exit = Exit(reason=ExitReason.UNKNOWN, code=facts.exit_code, at=ended)
             elif self.death is None:
@@ -425,3 +439,21 @@ class Life:
     def _begin_run(self) -> None:
         """A new cgroup, whose counts begin at 0."""
         self.oom_told, self.oom_booked = 0, 0
+        self.start_told = False
+
+
+def _is_later(known: float | None, at: float, now: float) -> bool:
+    """Whether something known is newer than this time, as far as the clock can be believed."""
+    return known is not None and at < known <= now + _AHEAD_SECONDS
+
+
+def _covers(known: float, at: float, now: float) -> bool:
+    """Whether the end of a run at this time is the known one or an earlier one."""
+    if known > now + _AHEAD_SECONDS >= at:
+        return False
+    return at <= known + _SAME_SECONDS
+
+
+def _is_over(since: float, seconds: float, now: float) -> bool:
+    """Whether so much time has passed; if the clock was put back meanwhile, it has."""
+    return now >= since + seconds or since > now + _AHEAD_SECONDS

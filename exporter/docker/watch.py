@@ -36,6 +36,7 @@ _TICK_PATIENCE_SECONDS: Final = 0.1
 # The death of a container never inspected: without its restart policy, "will be restarted" looks like "down".
 _UNKNOWN_PATIENCE_SECONDS: Final = 1.0
 _FORGET_INTERVAL_SECONDS: Final = 60.0
+_ADVANCE_SECONDS: Final = 10.0
 
 # Nothing an inspect would add, or nobody to ask.
 _NOT_INSPECTED: Final = frozenset({Action.DESTROY, Action.KILL, Action.OOM})
@@ -71,6 +72,7 @@ class DockerWatch:
         self._failing: set[str] = set()
         self._first_look = asyncio.Event()
         self._answers = True
+        self._clock_told = False
         self._advance_timer: asyncio.TimerHandle | None = None
 
     @property
@@ -118,6 +120,8 @@ class DockerWatch:
 
         The stream begins where the look's events began, so nothing falls between the two; what comes twice is recognised.
         """
+        self._clock_told = False
+        self._check_clock()
         since = self._inventory.replay_from or time.time_ns()
         await self._look()
         async with self._engine.events(since=since) as stream:
@@ -186,6 +190,7 @@ class DockerWatch:
         event = parse(raw)
         if event is None:
             return
+        self._check_clock()
         told = self._inventory.is_published(event.id)
         if not self._inventory.apply(event, time.time()):
             return
@@ -197,6 +202,14 @@ class DockerWatch:
         if event.action is Action.DIE and told:
             _log.info("container died", name=event.name, code=event.exit_code)
         self._refresh(event, tick if told and event.action not in _NOT_TOLD else None)
+
+    def _check_clock(self) -> None:
+        """Forget a time still to come, and say so once a session: a daemon whose clock is ahead of ours would have it said at each event."""
+        if self._inventory.discard_future(time.time()) and not self._clock_told:
+            self._clock_told = True
+            _log.warning(
+                "the newest event known is from the future, because the clock was put back: its time is forgotten"
+            )
 
     def _refresh(self, event: Event, tick: Tick | None) -> None:
         """Inspect the event's container if that tells more, then send the tick."""
@@ -316,7 +329,8 @@ class DockerWatch:
             self._advance_timer.cancel()
             self._advance_timer = None
         if due is not None:
-            delay = max(0.0, due - time.time()) + 0.01
+            # Nothing waits longer, unless the clock was put back.
+            delay = min(max(0.0, due - time.time()), _ADVANCE_SECONDS) + 0.01
             self._advance_timer = asyncio.get_running_loop().call_later(delay, self._advance)
 
     def _advance(self) -> None:

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from exporter.docker.containers import Health, Status
+from exporter.docker.events import parse
 from exporter.docker.exits import Exit, ExitReason
 from exporter.docker.inventory import LINGER_SECONDS
 from exporter.memory import Memory
-from tests.exporter.stories import EPOCH, ID, Story, facts, policy
+from tests.exporter.stories import EPOCH, ID, Story, facts, policy, raw_event
 
 OLD, NEW = "0d" * 32, "ef" * 32
 LABELS = {
@@ -331,6 +332,93 @@ def test_containers_that_only_the_replay_knows_are_gone():
     after.inventory.replayed({OLD}, before=EPOCH + 60.0, now=after.now)
     after.wait(10)
     assert NEW not in after.inventory
+
+
+# --- the clock is put back ---
+
+
+def play_by_clock(story, text):
+    """Play lines at the times they say, which may go back."""
+    for line in text.strip().splitlines():
+        at, word, *rest = line.split()
+        story.now = EPOCH + float(at)
+        match word:
+            case "inspect":
+                story.inventory.inspected(story._inspect(rest, ID), story.now)
+            case "advance":
+                story.inventory.advance(story.now)
+            case _:
+                story.inventory.apply(parse(raw_event(line)), story.now)
+    return story
+
+
+AHEAD = "10810 kill 15\n10810.1 stop\n10810.2 die 143\n10811 start\n10811.1 inspect running started=10811 finished=10810\n"
+
+
+@pytest.mark.parametrize(
+    ("started", "restart_policy", "events", "expected"),
+    [
+        pytest.param(0, "no", AHEAD + "60 die 1", ("exited", "error", 1, {"requested": 1, "error": 1}, 0), id="a crash is no stop, whatever the last one was"),
+        pytest.param(0, "always", AHEAD + "60 die 1", ("restarting", "error", 1, {"requested": 1, "error": 1}, 0), id="its policy applies at once"),
+        pytest.param(
+            0,
+            "always",
+            AHEAD + "60 die 1\n61 start\n61.1 inspect running started=61 finished=60 pid=7",
+            ("running", "error", 1, {"requested": 1, "error": 1}, 1),
+            id="and is counted",
+        ),
+        pytest.param(10800, "no", "60 die 1", ("exited", "error", 1, {"error": 1}, 0), id="a start that only an inspect told"),
+        pytest.param(10800, "no", "10810 die 3\n60 start", ("running", "error", 3, {"error": 1}, 1), id="a start is newer than the death before it"),
+        pytest.param(10800, "no", "60 pause", ("paused", None, None, {}, 0), id="a pause"),
+        pytest.param(
+            0,
+            "no",
+            AHEAD + "60 inspect exited code=9 started=10811 finished=59\n66 advance",
+            ("exited", "unknown", 9, {"requested": 1}, 0),
+            id="a death that no event tells",
+        ),
+        pytest.param(0, "no", "10810 die 137\n60 advance", ("exited", "killed", 137, {"killed": 1}, 0), id="a provisional exit does not wait for three hours"),
+        pytest.param(0, "no", "10810 inspect exited code=9 finished=10809\n60 advance", ("exited", "unknown", 9, {}, 0), id="nor does an inspect"),
+        pytest.param(0, "no", "10 die 1\n12 start\n12.1 inspect running started=12 finished=10 pid=7\n9.5 die 2", ("exited", "error", 2, {"error": 2}, 1), id="by three seconds only"),
+        pytest.param(0, "no", "12 die 1\n9 start", ("running", "error", 1, {"error": 1}, 1), id="by three seconds between death and start"),
+    ],
+)  # fmt: skip
+def test_a_clock_put_back(started, restart_policy, events, expected):
+    """Events are newer in the order in which they come."""
+    story = Story(facts(started_at=float(EPOCH + started), policy=policy(restart_policy)))
+    assert play_by_clock(story, events).summary() == expected
+
+
+def test_a_restart_after_the_clock_was_put_back():
+    """The newest event of the state file is still to come: not everything until then is old news."""
+    story = play_by_clock(Story(facts()), AHEAD)
+    story.now = EPOCH + 50.0
+    after = restarted(story, facts(started_at=EPOCH + 10811.0))
+    assert after.inventory.discard_future(after.now)
+    assert after.inventory.replay_from is None
+    after.inventory.replayed({ID}, before=after.now, now=after.now)
+    assert after.play("60 die 137").wait(2).summary() == (
+        "exited",
+        "killed",
+        137,
+        {"requested": 1, "killed": 1},
+        0,
+    )
+    assert after.inventory.replay_from == (EPOCH + 59) * 1_000_000_000
+    assert not after.inventory.discard_future(after.now)
+
+
+def test_a_clock_put_back_after_a_restart():
+    """Once the replay is over, every event is news."""
+    after = restarted(Story(facts()).play("100 oom"), facts())
+    after.inventory.replayed({ID}, before=after.now, now=after.now)
+    assert play_by_clock(after, "97 die 1").summary() == ("exited", "error", 1, {"error": 1}, 0)
+
+
+def test_a_container_removed_in_the_future_lingers_no_longer():
+    """Its last sighting is now at the latest."""
+    story = play_by_clock(Story(facts()), "10810 die 1\n60 destroy")
+    assert [gone.seen_at for gone in story.inventory.snapshot(story.now).gone] == [EPOCH + 60.0]
 
 
 # --- OOM kills ---

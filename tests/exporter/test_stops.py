@@ -240,6 +240,12 @@ def test_rm_f_is_a_request():
             id="found removing long after a kill from the host",
         ),
         pytest.param(
+            {},
+            "1 kill 9\n1.05 gone\n5.9 die 137",
+            {"killed": 1},
+            id="gone before its die is told, without a destroy",
+        ),
+        pytest.param(
             {"auto_remove": True},
             "1 kill 9\n1.1 die 137\n1.2 inspect removing code=137 finished=1\n2.7 destroy",
             {"killed": 1},

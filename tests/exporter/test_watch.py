@@ -10,6 +10,7 @@ from exporter.docker.containers import Status
 from exporter.docker.engine import DockerEngine
 from exporter.docker.inventory import Inventory
 from exporter.docker.watch import DockerWatch
+from exporter.memory import Memory
 from tests.exporter.daemon import Daemon, told
 from tests.exporter.stories import EPOCH, ID
 
@@ -20,9 +21,9 @@ BOUND_SECONDS = 10
 class Watched:
     """One watch, its inventory and the ticks it sent, each with the state of `web` at that moment."""
 
-    def __init__(self, daemon, engine, *, resync_seconds):
+    def __init__(self, daemon, engine, *, resync_seconds, memory):
         self.daemon = daemon
-        self.inventory = Inventory()
+        self.inventory = Inventory(memory)
         self._ticks = asyncio.Queue()
         self.watch = DockerWatch(engine, self.inventory, publish=self._publish, resync_seconds=resync_seconds)
 
@@ -54,12 +55,12 @@ async def watching(tmp_path):
     """Make watches that have looked once; all are stopped afterwards."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def make(*containers, patience=60.0, resync_seconds=60.0):
+        async def make(*containers, patience=60.0, resync_seconds=60.0, memory=None):
             daemon = await stack.enter_async_context(Daemon())
             daemon.containers = {one["Id"]: one for one in containers}
             await daemon.listen(tmp_path / "docker.sock")
             engine = DockerEngine(f"unix://{tmp_path}/docker.sock", timeout=patience)
-            watched = Watched(daemon, engine, resync_seconds=resync_seconds)
+            watched = Watched(daemon, engine, resync_seconds=resync_seconds, memory=memory)
             await watched.watch.start()
             stack.push_async_callback(watched.watch.stop)
             await watched.watch.first_look()
@@ -127,3 +128,16 @@ async def test_one_timeout_is_forgiven_at_the_next_resync(watching):
     await watched.until(lambda: not watched.watch.status.look_ok)
     watched.daemon.release(ID)
     await watched.until(lambda: watched.watch.status.look_ok)
+
+
+async def test_a_newest_event_from_the_future_is_forgotten_aloud(watching, caplog):
+    """The clock was put back while the exporter was away: a death now is no old news."""
+    ahead = Memory(last_event_time_nano=time.time_ns() + 3 * 3600 * 10**9)
+    begun = time.time()
+    watched = await watching(told(started=begun - 100), memory=ahead)
+    said = [record for record in caplog.records if "the clock was put back" in record.getMessage()]
+    assert len(said) == 1
+    watched.daemon.containers[ID] = told("exited", started=begun - 100, finished=begun, code=1)
+    watched.tell("die 1")
+    assert await watched.tick("die") is Status.EXITED
+    assert watched.inventory.snapshot(time.time()).containers[0].last_exit.code == 1
