@@ -50,18 +50,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _CANNOT_RUN
 
 
-async def run(argv: Sequence[str], environ: Mapping[str, str], tempo: test.Tempo | None = None) -> int:
+async def run(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    tempo: test.Tempo | None = None,
+    commands: Mapping[str, Command] = COMMANDS,
+) -> int:
     """Run a command; return the exit code: 0 clean, 1 problems found, 2 could not run."""
     output = Output(environ)
     # What the libraries log is not for this reader: every fault has its sentence.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
-        parser = _parser()
+        parser = _parser(commands)
         if not argv:
             parser.print_help()
             return _CANNOT_RUN
         flags = parser.parse_args(argv)
-        return await COMMANDS[flags.command].run(flags, environ, output, tempo or test.Tempo())
+        return await commands[flags.command].run(flags, environ, output, tempo or test.Tempo())
     except SystemExit as exc:  # argparse, after --help or --version
         return int(exc.code or 0)
     except CannotRunError as exc:
@@ -73,13 +78,13 @@ async def run(argv: Sequence[str], environ: Mapping[str, str], tempo: test.Tempo
     return _CANNOT_RUN
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(known: Mapping[str, Command]) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="alertctl", description="The tool of the person who runs Vakhta.", allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"alertctl {version('vakhta')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, title="commands")
-    for name, command in COMMANDS.items():
+    for name, command in known.items():
         command.add_flags(
             commands.add_parser(name, help=command.summary, description=command.details, allow_abbrev=False)
         )

@@ -150,9 +150,8 @@ class Outbox:
         Returns:
             Why nothing can be sent at all, or, with ``retry_after``, for how long nothing can be sent to this chat.
         """
-        await self._clock.wait(
-            self._recovered, _TROUBLE
-        )  # until then nobody knows of a 429 from before a restart
+        # Until then nobody knows of a 429 from before a restart.
+        await self._clock.wait(self._recovered, _TROUBLE)
         if self.circuit_open and (failure := await self._ask()) is not None:
             return failure
         now, fault = self._clock.monotonic(), self.parked.get(chat, "")

@@ -20,7 +20,7 @@ from alerting.state import Database
 from alerting.telegram import rows
 from alerting.telegram.shot import Report, Stage
 from tests.ctl.site import BOT, Setup, alerting, play, site, unused_port
-from tests.telegram_api import GROUP, TOKEN, StandIn
+from tests.telegram_api import GROUP, TOKEN, StandIn, Standing
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,14 @@ async def test_a_token_on_the_command_line(capsys):
     assert TOKEN not in capsys.readouterr().err
 
 
-async def test_a_bug_is_a_sentence(capsys, monkeypatch):
+async def test_a_bug_is_a_sentence(capsys):
     """Whatever happens inside: no traceback, exit code 2, and not the token."""
 
     async def stumble(*_):
         raise RuntimeError(f"bot{TOKEN}")
 
     broken = Command(summary="", details="", add_flags=lambda _: None, run=stumble)
-    monkeypatch.setattr("alerting.ctl.__main__.COMMANDS", {"test": broken})
-    assert await run(["test"], {}) == 2
+    assert await run(["test"], {}, commands={"test": broken}) == 2
     said = capsys.readouterr().err
     assert said == "alertctl: RuntimeError: bot123456789:<secret>; this is a bug, please report it\n"
 
@@ -288,6 +287,22 @@ async def test_the_program(tmp_path):
         ]
         sent, edited = telegram.api.ledger.writes()
         assert 1.9 < edited.at - sent.at < 10
+
+
+async def test_the_program_says_one_line_for_a_fault(tmp_path):
+    """What the libraries and the outbox log about it is not for this reader."""
+    async with StandIn() as telegram:
+        telegram.api.chats[GROUP].standing = Standing.KICKED
+        process = await spawn(
+            "test", "--alerting.url", f"http://127.0.0.1:{unused_port()}",
+            **BOT, TELEGRAM_API_URL=telegram.url, XDG_STATE_HOME=str(tmp_path),
+        )  # fmt: skip
+        async with asyncio.timeout(60):
+            out, err = await process.communicate()
+        assert (process.returncode, out) == (1, b"")
+        told, fault = err.decode().splitlines()
+        assert told.startswith("No vakhta-alerting runs at ")
+        assert fault.endswith(": not delivered: the bot was removed from this chat: add it again")
 
 
 async def test_ctrl_c(tmp_path):

@@ -166,6 +166,7 @@ async def test_transcript(setup, tmp_path, capsys):
     """Word for word, the exit code included; never the token, never a traceback."""
     shown, _ = await play(setup, tmp_path, capsys)
     assert TOKEN not in shown
+    assert setup.env.get("TELEGRAM_BOT_TOKEN", TOKEN) not in shown.partition("--- exit code")[2]
     assert "Traceback" not in shown
     path = TRANSCRIPTS / f"{setup.id}.txt"
     if os.environ.get("ACCEPT"):

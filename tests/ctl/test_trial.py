@@ -15,7 +15,7 @@ from alerting.telegram.sample import Order
 from alerting.telegram.shot import Pace
 from alerting.telegram.trial import Trial
 from tests.telegram.world import world
-from tests.telegram_api import GROUP, TOKEN, Fault, Standing, Trouble
+from tests.telegram_api import GROUP, PRIVATE, TOKEN, Fault, Standing, Trouble
 from vakhta.secrets import Secret
 
 
@@ -114,11 +114,11 @@ async def test_when_a_fault_ends_it(fault, reason, at_most):
         assert words(test) == [("firing", False, reason)]
         assert not test.passed
         assert test.seconds <= at_most
+        assert await w.clock.run(lambda: w.outbox.oldest_queued_at is None, seconds=1)
         w.api.faults.clear()
         before = len(w.api.ledger.writes())
         await w.clock.run(seconds=3600)
         assert len(w.api.ledger.writes()) == before
-        assert w.outbox.oldest_queued_at is None
 
 
 @pytest.mark.parametrize(
@@ -176,6 +176,25 @@ async def test_a_known_bot_again():
         w.api.faults.clear()
         assert (await run(w)).passed
         assert not w.outbox.circuit_open
+
+
+async def test_the_end_asks_nothing():
+    """An outbox that ends while Telegram does not know the bot does not ask once more."""
+    async with trial_of() as w:
+        w.api.faults.add(Fault(trouble=Trouble.STATUS, status=401, description="Unauthorized", times=None))
+        await run(w)
+        await w.stop()
+        assert [entry.method for entry in w.api.ledger.entries] == ["sendMessage"]
+
+
+async def test_what_another_chat_met_first():
+    """A bot that Telegram does not know is news for a chat that still waits for its turn."""
+    async with trial_of(GROUP, PRIVATE) as w:
+        w.api.faults.add(Fault(trouble=Trouble.STATUS, status=401, description="Unauthorized", times=None))
+        w.outbox._limiter.punish(GROUP, 10, w.clock.monotonic())
+        test = await run(w)
+        assert words(test) == [("firing", False, "token")] * 2
+        assert test.seconds < 1
 
 
 async def test_a_429_is_obeyed():
