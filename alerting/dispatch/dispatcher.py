@@ -105,6 +105,7 @@ class Dispatcher:
         self._lock = asyncio.Lock()
         self._wake_at: dict[IncidentKey, datetime] = {}
         self._woken = asyncio.Event()
+        self._saved: dict[IncidentKey, Incident] = {}  # as the state file has them
         self._arrivals: list[Arrival] = []  # not yet written down
         self._hosts: dict[
             str, str
@@ -254,6 +255,9 @@ class Dispatcher:
     def _adopt(self, steps: Mapping[IncidentKey, Step]) -> None:
         for key, step in steps.items():
             self._wake_at.pop(key, None)
+            self._saved.pop(key, None)
+            if step.incident is not None:
+                self._saved[key] = step.incident
             if step.incident is None or not _has_news(step.incident):
                 self._event_at.pop(key, None)
             if step.incident is None:
@@ -277,7 +281,11 @@ class Dispatcher:
             for key, step in steps.items()
             if step.incident is None or step.incident.id != before[key].id
         ]
-        kept = [step.incident for step in steps.values() if step.incident is not None]
+        kept = [
+            step.incident
+            for key, step in steps.items()
+            if step.incident is not None and step.incident != self._saved.get(key)
+        ]
 
         def work(connection: sqlite3.Connection) -> None:
             also(connection)

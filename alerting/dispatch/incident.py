@@ -226,7 +226,7 @@ def _over(incident: Incident, now: datetime, timing: Timing, hidden: IsHidden) -
     if not again:
         if now - incident.over_at < REOPEN:
             return Step(incident=incident)
-        return _close(incident)
+        return _close(incident, now)
     severity = _loudest(again)
     reopened = replace(
         _mark_told(_only_ongoing(incident, again), again),
@@ -285,7 +285,7 @@ def _end(incident: Incident, now: datetime, timing: Timing, shown: Mapping[str, 
     return _call(over, now, Call.OVER, loud=loud)
 
 
-def _close(incident: Incident) -> Step:
+def _close(incident: Incident, now: datetime) -> Step:
     """Forget an incident that is over; what still goes on waits as a new one, and what was told of it stays silent."""
     left = {f: _unheard(m) for f, m in incident.members.items() if m.ongoing}
     if not left:
@@ -298,7 +298,8 @@ def _close(incident: Incident) -> Step:
             group_labels=incident.group_labels,
             opened_at=min(member.seen_at for member in left.values()),
             members=left,
-        )
+        ),
+        wake_at=now + SETTLE,
     )
 
 

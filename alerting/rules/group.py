@@ -96,6 +96,7 @@ class GroupEvaluator:
         self.seconds = 0.0
         self._world = world
         self._written: list[set[Labels]] = [set() for _ in group.rules]
+        self._expanded: list[dict[Labels, Produced]] = [{} for _ in group.rules]
 
     def resume(self, index: int, state: RuleState) -> None:
         """Give a rule the state it had in an earlier process."""
@@ -142,7 +143,9 @@ class GroupEvaluator:
     ) -> tuple[Ended, ...]:
         world = self._world
         query = world.query_at(sample_ms)
-        produced = [_expand(rule, sample, at, world, query) for sample in vector]
+        earlier = self._expanded[index]
+        produced = [_expand(rule, sample, at, world, query, earlier.get(sample.labels)) for sample in vector]
+        self._expanded[index] = {s.labels: p for s, p in zip(vector, produced, strict=True)}
         latest = world.latest_at(sample_ms)
 
         def why(instance: Instance) -> tuple[Ending, str]:
@@ -218,7 +221,17 @@ def _state_series(state: RuleState) -> dict[Labels, float]:
     return series
 
 
-def _expand(rule: AlertingRule, sample: Sample, at: datetime, world: World, query: RuleQuery) -> Produced:
+def _expand(
+    rule: AlertingRule,
+    sample: Sample,
+    at: datetime,
+    world: World,
+    query: RuleQuery,
+    earlier: Produced | None,
+) -> Produced:
+    """Return a result element with its texts expanded; what cannot read otherwise than last time is taken from there."""
+    if earlier is not None and earlier.value != sample.value:
+        earlier = None
     context = Context(
         labels=sample.labels,
         value=sample.value,
@@ -228,9 +241,18 @@ def _expand(rule: AlertingRule, sample: Sample, at: datetime, world: World, quer
         query=query,
     )
     own = {name: _render(template, context, rule) for name, template in rule.label_templates.items()}
+    known = earlier.annotations if earlier is not None else {}
     labels = sample.labels.drop((METRIC_NAME,)).with_({**own, "alertname": rule.alert})
-    annotations = {name: _render(t, context, rule) for name, t in rule.annotation_templates.items()}
+    annotations = {
+        name: known[name] if name in known and _is_pure(rule.annotations[name]) else _render(t, context, rule)
+        for name, t in rule.annotation_templates.items()
+    }
     return Produced(labels=labels, annotations=annotations, value=sample.value)
+
+
+def _is_pure(text: str) -> bool:
+    """Whether a template depends on labels and value alone: it asks neither the samples nor the clock."""
+    return "query" not in text and "now" not in text
 
 
 def _render(template: Template, context: Context, rule: AlertingRule) -> str:

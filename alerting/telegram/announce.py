@@ -78,7 +78,8 @@ class TelegramAnnouncer:
             return
         view = View(incident=incident, hidden=announcement.hidden, now=announcement.at, zone=self._zone)
         text = render.message(view)
-        said = _read_texts(connection, incident.id)
+        before = _read_texts(connection, incident.id)
+        said = dict(before)
         severity = incident.told_severity
         for index, chat in enumerate(chats):
             key = f"{incident.id}/{index}"
@@ -90,7 +91,8 @@ class TelegramAnnouncer:
                 said[key] = text.html
             for kind, loud in announcement.step.calls:
                 self._call(connection, announcement, chat, key, kind, render.call(view, kind), loud, severity)
-        _write_texts(connection, incident.id, said)
+        if said != before:
+            _write_texts(connection, incident.id, said)
 
     def arrive(self, connection: sqlite3.Connection, arrival: Arrival) -> None:
         """Enqueue the one message about what was broken before we came; it makes no sound."""
