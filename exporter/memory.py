@@ -151,7 +151,7 @@ class Memory:
 
 
 def _to_json(book: Book, unsettled: ExitReason | None) -> dict[str, Any]:
-    exits = {reason.value: count for reason, count in sorted(book.exits.items())}
+    exits = {reason.value: count for reason, count in book.exits.items()}
     if unsettled is not None:
         exits[unsettled.value] = exits.get(unsettled.value, 0) + 1
     last = book.last_exit
@@ -160,7 +160,7 @@ def _to_json(book: Book, unsettled: ExitReason | None) -> dict[str, Any]:
         "first_seen": book.first_seen,
         "gone_at": book.gone_at,
         "restarts": book.restarts,
-        "exits": exits,
+        "exits": dict(sorted(exits.items())),
         "last_exit": None
         if last is None
         else {"reason": last.reason.value, "code": last.code, "at": last.at},
