@@ -54,7 +54,6 @@ _log = logs.get("alerting")
 _HOUSEKEEPING: Final = 30.0
 _DRAIN: Final = 3.0
 _FRESH: Final = 10.0
-_NEVER_MS: Final = 1 << 53  # later than any sample
 _KEPT: Final = 14 * 24 * 3600.0  # seconds a settled message is remembered
 _STUMBLED: Final = 1.0
 STATE_FILE: Final = "alerting.db"
@@ -297,7 +296,7 @@ class Alerting:
             "away, or the clock was set: scraping before evaluating", clock_step_seconds=round(step, 1)
         )
         if step < 0:  # samples of a time to come would make all new ones look old
-            self.window.trim(_NEVER_MS)
+            self.window.rewind(_now_ms())
         self._sights.reported.clear()
         self._ready.clear()
         with suppress(TimeoutError):
@@ -377,6 +376,7 @@ class Alerting:
         path = self._settings.storage / SNAPSHOT_FILE
         try:
             restore(self.window, path)
+            self.window.rewind(_now_ms())
         except (SnapshotError, OSError) as exc:
             _log.warning("window starts empty", path=str(path), error=str(exc))
 
