@@ -205,6 +205,9 @@ class Inventory:
             life.stop_waiting(before)
         for container in self._lives.keys() - set(there):
             self.missing(container, now)
+        # Replayed events of a container that was replaced meanwhile took over the name's book; it belongs to who is there.
+        for life in self._lives.values():
+            life.book = self._memory.open(life.facts.name, life.facts.id, now)
         self.revision += 1
 
     def discard_future(self, now: float) -> bool:

@@ -513,3 +513,19 @@ def test_the_first_look_knows_an_exit_by_container_and_time():
     after = restarted(story, told)
     after.inventory.replayed({NEW}, before=EPOCH + 60.0, now=EPOCH + 60.0)
     assert after.view().last_exit == Exit(reason=ExitReason.UNKNOWN, code=3, at=EPOCH + 30.0)
+
+
+def test_a_container_replaced_while_nobody_watched_is_published():
+    """The replayed end of the old container must not keep the name from the new one."""
+    old, new = "a" * 64, "b" * 64
+    before = Story(facts(id=old))
+    before.play("1 oom", container=old)
+    story = Story(memory=Memory.from_text(before.inventory.to_text()))
+    story.now = EPOCH + 60.0
+    story.inventory.inspected(facts(id=new, started_at=EPOCH + 10.0), story.now)
+    story.names = {old: "web", new: "web"}
+    story.play("5 kill 15\n5.1 stop\n5.2 die 0\n5.3 destroy", container=old)
+    story.play("6 create\n10 start", container=new)
+    story.inventory.replayed({new}, before=EPOCH + 60.0, now=story.now)
+    story.wait(8)
+    assert story.view().id == new
