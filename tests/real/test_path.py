@@ -189,8 +189,9 @@ class TestFirstStart:
         for number in range(20):
             engine.docker("run", "--name", f"old-{number}", "-d", IMAGE, "/bin/sh", "-c", "exit 1")
         with Site(engine.host, tmp_path) as site:
-            told = site.wait_line("🔵 Watching ", "20 containers", "Already broken when I arrived: old-")
+            told = site.wait_line("🔵 Watching ", "20 containers")
             assert told.silent
+            assert told.text.splitlines()[1].startswith("Already broken when I arrived: old-0 (exited 1, ")
             time.sleep(QUIET_SECONDS)
             assert len(site.told()) == 1
 
