@@ -29,8 +29,13 @@ REOPEN: Final = timedelta(minutes=10)
 """The same fault within this time of its end re-opens the incident."""
 QUIET_END: Final = timedelta(minutes=5)
 """An acknowledged incident that ends within this time of being told ends without a sound."""
+LASTING: Final = timedelta(minutes=2)
+"""A fault that keeps coming back sounds at once when it lasts this long; shorter ones sound ever more rarely."""
 
 
+_WORDS: Final = {"stopped", "completed", "paused"}
+_HEARD: Final = 2  # times of the same fault that are always heard
+_DOUBLINGS: Final = 10
 HISTORY: Final = 50
 """Entries an incident remembers: an app that flaps all night must not grow the state file."""
 
@@ -90,7 +95,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """The state of one dispatch group; ``times`` counts how often its fault happened."""
+    """The state of one dispatch group; ``times`` counts how often its fault happened, ``again_at`` is when the last time began."""
 
     id: str
     receiver: str
@@ -102,6 +107,7 @@ class Incident:
     told_at: datetime | None = None
     told_severity: Severity = Severity.NONE
     over_at: datetime | None = None
+    again_at: datetime | None = None
     last_sound_at: datetime | None = None
     acknowledged: bool = False
     times: int = 1
@@ -210,14 +216,31 @@ def _open(incident: Incident, now: datetime, timing: Timing, hidden: IsHidden) -
     severity = _loudest({f: m for f, m in shown.items() if m.alert.firing})
     sounded = incident.last_sound_at
     if severity > incident.told_severity:
-        if sounded is not None and now - sounded < timing.group_interval:
-            return Step(incident=incident, speak=True, wake_at=sounded + timing.group_interval)
+        audible = _audible(incident, timing)
+        if audible is not None and now < audible:
+            return Step(incident=incident, speak=True, wake_at=audible)
         # A re-opened incident that nobody has heard of yet has no told severity.
         call = Call.AGAIN if incident.told_severity is Severity.NONE else Call.WORSE
         return _call(replace(incident, told_severity=severity), now, call, loud=severity >= Severity.WARNING)
     if severity >= Severity.WARNING and sounded is not None and now - sounded >= timing.repeat_interval:
         return _call(incident, now, Call.REMINDER, loud=True)
     return Step(incident=incident, speak=True)
+
+
+def _audible(incident: Incident, timing: Timing) -> datetime | None:
+    """Return when something worse may sound; None: at once.
+
+    A fault that keeps coming back (an app that crashes every few minutes, all night) is heard the second time, then after
+    10, 20, 40 min and so on; until then its message alone tells, unless one time lasts.
+    """
+    sounded = incident.last_sound_at
+    if sounded is None:
+        return None
+    soon = sounded + timing.group_interval
+    if incident.told_severity is not Severity.NONE or incident.times <= _HEARD or incident.again_at is None:
+        return soon
+    pause = min(timing.repeat_interval, REOPEN * 2 ** min(incident.times - _HEARD - 1, _DOUBLINGS))
+    return max(soon, min(sounded + pause, incident.again_at + LASTING))
 
 
 def _over(incident: Incident, now: datetime, timing: Timing, hidden: IsHidden) -> Step:
@@ -232,6 +255,7 @@ def _over(incident: Incident, now: datetime, timing: Timing, hidden: IsHidden) -
         _mark_told(_only_ongoing(incident, again), again),
         phase=Phase.OPEN,
         over_at=None,
+        again_at=now,
         acknowledged=False,
         told_severity=severity if severity < Severity.WARNING else Severity.NONE,
         times=incident.times + 1,
@@ -275,7 +299,7 @@ def _end(incident: Incident, now: datetime, timing: Timing, shown: Mapping[str, 
         incident,
         phase=Phase.OVER,
         over_at=now,
-        history=_noted(incident, now, "recovered" if recovered else "removed"),
+        history=_noted(incident, now, "recovered" if recovered else _how(shown)),
     )
     if not critical:
         return Step(incident=over, speak=True)
@@ -283,6 +307,12 @@ def _end(incident: Incident, now: datetime, timing: Timing, shown: Mapping[str, 
     just_heard = incident.last_sound_at is not None and now - incident.last_sound_at < timing.group_interval
     loud = recovered and not just_heard and (told_long_ago or not incident.acknowledged)
     return _call(over, now, Call.OVER, loud=loud)
+
+
+def _how(shown: Mapping[str, Member]) -> str:
+    """Return the word for an end that is no recovery."""
+    details = {member.alert.detail for member in deciding(shown)}
+    return details.pop() if len(details) == 1 and details <= _WORDS else "removed"
 
 
 def _close(incident: Incident, now: datetime) -> Step:

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from alerting.alerts import Severity
 from alerting.dispatch.dispatcher import Announcement, Arrival
-from alerting.dispatch.incident import Call
+from alerting.dispatch.incident import Call, Phase
 from alerting.telegram import render
 from alerting.telegram.draft import Draft, Kind, Priority
 from alerting.telegram.render import Text, View
@@ -34,6 +34,11 @@ class Chat:
     chat_id: int
     thread_id: int | None = None
     silent: bool = False
+
+    @property
+    def conversation(self) -> str:
+        """What tells it from every other destination, also after a change of the configuration."""
+        return f"{self.chat_id}" if self.thread_id is None else f"{self.chat_id}:{self.thread_id}"
 
 
 class Queue(Protocol):
@@ -81,8 +86,8 @@ class TelegramAnnouncer:
         before = _read_texts(connection, incident.id)
         said = dict(before)
         severity = incident.told_severity
-        for index, chat in enumerate(chats):
-            key = f"{incident.id}/{index}"
+        for chat in chats:
+            key = f"{incident.id}/{chat.conversation}"
             if said.get(key) != text.html and not self._only_numbers(
                 key, said.get(key, ""), text, announcement
             ):
@@ -98,8 +103,8 @@ class TelegramAnnouncer:
         """Enqueue the one message about what was broken before we came; it makes no sound."""
         host = self._host_of(arrival.instance)
         text = render.arrival(host, self._containers_of(arrival.instance), arrival.alerts, arrival.at)
-        for index, chat in enumerate(self._receivers.get(arrival.receiver, ())):
-            key = f"arrival/{arrival.instance}/{arrival.at.timestamp():.3f}/{index}"
+        for chat in self._receivers.get(arrival.receiver, ()):
+            key = f"arrival/{arrival.instance}/{arrival.at.timestamp():.3f}/{chat.conversation}"
             self._queue.enqueue(
                 connection,
                 _draft(key, chat, Kind.SEND, Priority.INFO, text, arrival.at, silent=True),
@@ -124,9 +129,12 @@ class TelegramAnnouncer:
         new: bool,
     ) -> None:
         kind = Kind.SEND if new else Kind.EDIT
-        severity = announcement.incident.told_severity
+        incident = announcement.incident
+        severity = incident.told_severity
         priority = _PRIORITIES.get(severity, Priority.INFO) if new else Priority.EDIT
-        silent = chat.silent or not announcement.step.loud
+        # A chat that the configuration has since last time hears of an open incident as others did.
+        late = new and incident.phase is Phase.OPEN and severity >= Severity.WARNING
+        silent = chat.silent or not (announcement.step.loud or late)
         draft = _draft(
             key, chat, kind, priority, text, announcement.at, silent=silent, event_at=announcement.event_at
         )

@@ -30,7 +30,7 @@ def test_the_first_telling_is_a_message(talk):
     talk.says(0, DOWN)
     (draft,) = talk.drafts
     assert (draft.kind, draft.priority, draft.silent) == (Kind.SEND, Priority.CRITICAL, False)
-    assert (draft.key, draft.chat_id, draft.event_at) == ("a1b2c3/0", GROUP, at(0))
+    assert (draft.key, draft.chat_id, draft.event_at) == (f"a1b2c3/{GROUP}", GROUP, at(0))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,12 @@ def test_an_edit_is_an_edit_of_the_message(talk):
     """Same conversation, no sound, its own priority."""
     talk.says(0, SLOW).says(30, (SLOW, "recovered", ""))
     edit = talk.drafts[-1]
-    assert (edit.kind, edit.key, edit.priority, edit.silent) == (Kind.EDIT, "a1b2c3/0", Priority.EDIT, True)
+    assert (edit.kind, edit.key, edit.priority, edit.silent) == (
+        Kind.EDIT,
+        f"a1b2c3/{GROUP}",
+        Priority.EDIT,
+        True,
+    )
 
 
 def test_a_reply_answers_the_message_under_a_key_of_its_own(talk):
@@ -79,8 +84,8 @@ def test_a_reply_answers_the_message_under_a_key_of_its_own(talk):
     talk.says(0, SLOW).says(30, SLOW, DOWN).says(60, SLOW, (DOWN, "recovered", "")).look(6 * 3600)
     replies = [draft for draft in talk.drafts if draft.kind is Kind.REPLY]
     assert [(d.key, d.reply_to_key) for d in replies] == [
-        ("a1b2c3/0/1", "a1b2c3/0"),
-        ("a1b2c3/0/2", "a1b2c3/0"),
+        (f"a1b2c3/{GROUP}/1", f"a1b2c3/{GROUP}"),
+        (f"a1b2c3/{GROUP}/2", f"a1b2c3/{GROUP}"),
     ]
     assert [d.silent for d in replies] == [False, False]
 
@@ -98,12 +103,12 @@ def test_every_chat_of_a_receiver_is_told():
     with Talk(chats=chats) as talk:
         talk.says(0, DOWN).says(30, (DOWN, "recovered", ""))
         assert [(d.key, d.chat_id, d.thread_id, d.silent, d.kind) for d in talk.drafts] == [
-            ("a1b2c3/0", GROUP, 7, False, Kind.SEND),
-            ("a1b2c3/1", PRIVATE, None, True, Kind.SEND),
-            ("a1b2c3/0", GROUP, 7, True, Kind.EDIT),
-            ("a1b2c3/0/1", GROUP, 7, False, Kind.REPLY),
-            ("a1b2c3/1", PRIVATE, None, True, Kind.EDIT),
-            ("a1b2c3/1/1", PRIVATE, None, True, Kind.REPLY),
+            (f"a1b2c3/{GROUP}:7", GROUP, 7, False, Kind.SEND),
+            (f"a1b2c3/{PRIVATE}", PRIVATE, None, True, Kind.SEND),
+            (f"a1b2c3/{GROUP}:7", GROUP, 7, True, Kind.EDIT),
+            (f"a1b2c3/{GROUP}:7/1", GROUP, 7, False, Kind.REPLY),
+            (f"a1b2c3/{PRIVATE}", PRIVATE, None, True, Kind.EDIT),
+            (f"a1b2c3/{PRIVATE}/1", PRIVATE, None, True, Kind.REPLY),
         ]
 
 
@@ -117,7 +122,17 @@ def test_a_chat_that_is_new_gets_the_message_where_others_get_an_edit():
         after.connection.close()
         after.connection, after.incident = talk.connection, talk.incident
         after.says(60, DOWN)
-        assert [(d.chat_id, d.kind) for d in after.drafts] == [(PRIVATE, Kind.SEND)]
+        assert [(d.chat_id, d.kind, d.silent) for d in after.drafts] == [(PRIVATE, Kind.SEND, False)]
+
+
+def test_a_chat_that_takes_anothers_place_gets_the_message_too():
+    """The console of the first hour, then Telegram."""
+    with Talk(chats=(Chat(chat_id=GROUP),)) as talk, Talk(chats=(Chat(chat_id=PRIVATE),)) as after:
+        talk.says(0, DOWN)
+        after.connection.close()
+        after.connection, after.incident = talk.connection, talk.incident
+        after.says(60, DOWN)
+        assert [(d.chat_id, d.kind, d.silent) for d in after.drafts] == [(PRIVATE, Kind.SEND, False)]
 
 
 def test_a_receiver_without_chats_hears_nothing():
@@ -146,7 +161,7 @@ def test_what_was_said_is_kept_by_conversation(talk):
     """The column that makes the comparison survive."""
     talk.says(0, DOWN)
     (text,) = talk.connection.execute("SELECT texts FROM incidents").fetchone()
-    assert json.loads(text) == {"a1b2c3/0": talk.drafts[0].html}
+    assert json.loads(text) == {f"a1b2c3/{GROUP}": talk.drafts[0].html}
 
 
 def test_an_incident_told_under_a_number_is_edited_under_it(talk):
@@ -154,4 +169,7 @@ def test_an_incident_told_under_a_number_is_edited_under_it(talk):
     talk.says(0, DOWN)
     talk.incident = replace(talk.incident, id="ffffff")
     talk.says(60, DOWN)
-    assert [(d.key, d.kind) for d in talk.drafts] == [("a1b2c3/0", Kind.SEND), ("ffffff/0", Kind.SEND)]
+    assert [(d.key, d.kind) for d in talk.drafts] == [
+        (f"a1b2c3/{GROUP}", Kind.SEND),
+        (f"ffffff/{GROUP}", Kind.SEND),
+    ]

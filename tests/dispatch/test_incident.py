@@ -90,7 +90,21 @@ ROWS = [
         "0 down fires; 30 down recovered; 90 down fires; 120 down recovered; 130 down fires",
         "0.2 send loud down; 30 edit over recovered; 30 reply over loud;"
         "90.2 edit down; 90.2 reply again 2 loud; 120 edit over recovered; 120 reply over loud;"
-        "130.2 edit down; 130.2 reply again 3 loud", until=600),
+        "130.2 edit down; 250.2 reply again 3 loud", until=600),
+    row("an app that crashes every four minutes is heard ever more rarely, and its message counts",
+        "0 crash fires; 60 crash recovered; 240 crash fires; 300 crash recovered; 480 crash fires; 540 crash recovered;"
+        "720 crash fires; 780 crash recovered; 960 crash fires; 1020 crash recovered; 1560 crash fires; 1620 crash recovered",
+        "0.2 send loud crash; 60 edit over recovered; 60 reply over loud;"
+        "240.2 edit crash; 240.2 reply again 2 loud; 300 edit over recovered; 300 reply over loud;"
+        "480.2 edit crash; 540 edit over recovered;"
+        "720.2 edit crash; 780 edit over recovered;"
+        "960.2 edit crash; 1020 edit over recovered;"
+        "1560.2 edit crash; 1620 edit over recovered", until=1700),
+    row("unless one time lasts",
+        "0 crash fires; 60 crash recovered; 240 crash fires; 300 crash recovered; 480 crash fires",
+        "0.2 send loud crash; 60 edit over recovered; 60 reply over loud;"
+        "240.2 edit crash; 240.2 reply again 2 loud; 300 edit over recovered; 300 reply over loud;"
+        "480.2 edit crash; 600.2 reply again 3 loud", until=700),
     row("again and quiet: info", "0 note fires; 30 note recovered; 90 note fires",
         "0.2 send quietly note; 30 edit over recovered; 90.2 edit note", until=600),
     row("again within the group interval: edited at once, heard when that is over",
