@@ -24,7 +24,7 @@ class Labels(Mapping[str, str]):
     Two labelsets with the same pairs are equal and hash equal, whatever order they were built in.
     """
 
-    __slots__ = ("_hash", "_map", "pairs")
+    __slots__ = ("_fingerprint", "_hash", "_map", "pairs")
 
     pairs: tuple[tuple[str, str], ...]
 
@@ -33,6 +33,7 @@ class Labels(Mapping[str, str]):
         self._map = dict(sorted((name, value) for name, value in items if value != ""))
         self.pairs = tuple(self._map.items())
         self._hash = hash(self.pairs)
+        self._fingerprint: str | None = None
 
     def __getitem__(self, name: str) -> str:
         return self._map[name]
@@ -84,6 +85,11 @@ class Labels(Mapping[str, str]):
 
         Source: https://github.com/prometheus/common/blob/main/model/signature.go
         """
+        if self._fingerprint is None:
+            self._fingerprint = self._fnv()
+        return self._fingerprint
+
+    def _fnv(self) -> str:
         state = _FNV_OFFSET
         for name, value in self.pairs:
             for byte in (*name.encode(), 0xFF, *value.encode(), 0xFF):

@@ -5,6 +5,7 @@ It reads the window and knows nothing of rules' meaning or of messages.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
@@ -12,13 +13,15 @@ from typing import Final
 
 from alerting.labels import METRIC_NAME, Matcher, MatchOp
 from alerting.promql import Selector, parse
+from alerting.promql.ast import VectorSelector
 from alerting.promql.engine import Engine
 from alerting.promql.values import Sample, Scalar
-from alerting.rules.group import RuleQuery
+from alerting.rules.expand import RuleQuery
 from alerting.rules.model import AlertingRule, RuleGroup
 from alerting.templates import QuerySample
 from alerting.window import Window
 
+_PARSED: Final = 1024
 _LOOKBACK: Final = timedelta(minutes=5)
 # What `why_ended` and this module ask for, whatever the rules select.
 _FACTS: Final = (
@@ -31,6 +34,9 @@ _FACTS: Final = (
 )
 # A metric's name in a template's query text: an identifier before a brace, a quote, a bracket or at the end of the string.
 _NAMED: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+
+# Templates put the same few texts together at every evaluation.
+_parsed = functools.lru_cache(maxsize=_PARSED)(parse)
 
 
 def metric(name: str, **labels: str) -> list[Matcher]:
@@ -76,7 +82,12 @@ def query_at(engine: Engine, window: Window, at_ms: int) -> RuleQuery:
     """Return the template function ``query`` as of this time."""
 
     def query(text: str) -> Sequence[QuerySample]:
-        value = engine.instant(parse(text), window, at_ms).value
+        parsed = _parsed(text)
+        expr = parsed.expr
+        if isinstance(expr, VectorSelector) and expr.at is None and not expr.offset:
+            found = window.latest(expr.matchers, at_ms, engine.lookback)  # the same, without the engine
+            return [QuerySample(labels=s.labels, value=s.value) for s in found]
+        value = engine.instant(parsed, window, at_ms).value
         if isinstance(value, Scalar):
             return [QuerySample(labels={}, value=value.value)]
         samples = value if isinstance(value, list) else []

@@ -27,6 +27,7 @@ from vakhta import logs
 _log = logs.get("alerting.dispatch")
 _ID_BYTES: Final = 3
 _WRITE_AGAIN: Final = timedelta(seconds=1)
+_SAY_AGAIN: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +57,8 @@ class Arrival:
 class Announcer(Protocol):
     """Turns decisions into messages of the outbox, inside the transaction that records the decisions."""
 
-    def announce(self, connection: sqlite3.Connection, announcement: Announcement) -> None:
-        """Write the messages that this step of an incident asks for."""
+    def announce(self, connection: sqlite3.Connection, announcement: Announcement) -> bool:
+        """Write the messages that this step of an incident asks for; return whether nothing is held back for later."""
 
     def arrive(self, connection: sqlite3.Connection, arrival: Arrival) -> None:
         """Write the one message about what was broken before we came."""
@@ -106,6 +107,7 @@ class Dispatcher:
         self._wake_at: dict[IncidentKey, datetime] = {}
         self._woken = asyncio.Event()
         self._saved: dict[IncidentKey, Incident] = {}  # as the state file has them
+        self._said: dict[IncidentKey, Announcement] = {}  # the last one of each that said all there is to say
         self._arrivals: list[Arrival] = []  # not yet written down
         self._hosts: dict[
             str, str
@@ -242,6 +244,7 @@ class Dispatcher:
             for key, step in steps.items()
             if step.incident is not None and (step.speak or step.calls)
         ]
+        said = [one for one in said if self._is_news(one)]
         self._arrivals.extend(arrivals)
         written = await self._write(before, steps, said, also, self._arrivals)
         if written:
@@ -251,6 +254,16 @@ class Dispatcher:
             self._wake_at.update(dict.fromkeys(steps, now + _WRITE_AGAIN))
         self._woken.set()
         return written
+
+    def _is_news(self, announcement: Announcement) -> bool:
+        """Whether an announcement can differ from the last one; clock times read otherwise on another day."""
+        last = self._said.get(_key(announcement.incident))
+        return (
+            last is None
+            or bool(announcement.step.calls)
+            or (announcement.incident, announcement.hidden) != (last.incident, last.hidden)
+            or announcement.at - last.at >= _SAY_AGAIN
+        )
 
     def _adopt(self, steps: Mapping[IncidentKey, Step]) -> None:
         for key, step in steps.items():
@@ -262,6 +275,7 @@ class Dispatcher:
                 self._event_at.pop(key, None)
             if step.incident is None:
                 del self.incidents[key]
+                self._said.pop(key, None)
                 continue
             self.incidents[key] = step.incident
             if step.wake_at is not None:
@@ -287,6 +301,8 @@ class Dispatcher:
             if step.incident is not None and step.incident != self._saved.get(key)
         ]
 
+        whole: list[Announcement] = []
+
         def work(connection: sqlite3.Connection) -> None:
             also(connection)
             for incident_id in closed:
@@ -298,8 +314,7 @@ class Dispatcher:
                     "WHERE incident <> excluded.incident",
                     (incident.id, codec.dumps(incident)),
                 )
-            for announcement in said:
-                self._announce(connection, announcement)
+            whole.extend(announcement for announcement in said if self._announce(connection, announcement))
             for arrival in arrivals:
                 self._announcer.arrive(connection, arrival)
 
@@ -308,15 +323,19 @@ class Dispatcher:
         except StateError as exc:
             _log.error("state not written", error=str(exc))
             return False
+        for announcement in said:
+            self._said.pop(_key(announcement.incident), None)
+        self._said.update((_key(announcement.incident), announcement) for announcement in whole)
         return True
 
-    def _announce(self, connection: sqlite3.Connection, announcement: Announcement) -> None:
+    def _announce(self, connection: sqlite3.Connection, announcement: Announcement) -> bool:
         try:
-            self._announcer.announce(connection, announcement)
+            return self._announcer.announce(connection, announcement)
         except sqlite3.Error:
             raise  # the transaction's, not this message's
         except Exception:  # noqa: BLE001 - one message that cannot be made must not hold back all others
             _log.exception("message not made", incident=announcement.incident.id)
+            return False
 
     def _timing(self, incident: Incident) -> Timing:
         route = self._routes[incident.route]

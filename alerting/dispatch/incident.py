@@ -239,7 +239,8 @@ def _audible(incident: Incident, timing: Timing) -> datetime | None:
     soon = sounded + timing.group_interval
     if incident.told_severity is not Severity.NONE or incident.times <= _HEARD or incident.again_at is None:
         return soon
-    pause = min(timing.repeat_interval, REOPEN * 2 ** min(incident.times - _HEARD - 1, _DOUBLINGS))
+    doublings = min(incident.times - _HEARD - 1, _DOUBLINGS)
+    pause = min(timing.repeat_interval, REOPEN * (1 << doublings))
     return max(soon, min(sounded + pause, incident.again_at + LASTING))
 
 

@@ -6,6 +6,7 @@ change with every deployment; an incident must not.
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 
 from alerting.labels import Labels
@@ -15,8 +16,10 @@ _COMPOSE: Final = (
     ("service", "container_label_com_docker_compose_service"),
 )
 _PASSING: Final = ("id", "image")
+_REMEMBERED: Final = 4096  # alerts that fire come with the same labels at every evaluation
 
 
+@functools.lru_cache(maxsize=_REMEMBERED)
 def complete(labels: Labels, host: str) -> Labels:
     """Return the labels an alert is dispatched with.
 

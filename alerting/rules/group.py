@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from alerting.alerts import Alert, Ending
 from alerting.labels import METRIC_NAME, Labels
@@ -17,31 +17,23 @@ from alerting.promql.backend import Backend
 from alerting.promql.errors import QueryError
 from alerting.promql.values import Sample, Scalar, Value
 from alerting.rules.ending import Latest, why_ended
+from alerting.rules.expand import Expansion, RuleQuery, Surroundings, expand
 from alerting.rules.model import AlertingRule, RecordingRule, Rule, RuleGroup
 from alerting.rules.state import (
     AlertState,
     Ended,
     EvaluationFailed,
     Instance,
-    Produced,
     RuleState,
     advance,
     over_limit,
     without_instances,
 )
-from alerting.templates import Context, QuerySample, Template, TemplateExecutionError, render_alert_template
 from alerting.window import Window
 from vakhta import logs
 
 _log = logs.get("alerting.rules")
 _SAMPLE_LABEL: Final = "alertstate"
-
-
-class RuleQuery(Protocol):
-    """The template function ``query``: an instant query whose samples a template can walk."""
-
-    def __call__(self, text: str) -> Sequence[QuerySample]:
-        """Return the samples of an instant query at the evaluation's time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +88,7 @@ class GroupEvaluator:
         self.seconds = 0.0
         self._world = world
         self._written: list[set[Labels]] = [set() for _ in group.rules]
-        self._expanded: list[dict[Labels, Produced]] = [{} for _ in group.rules]
+        self._expanded: list[dict[Labels, Expansion]] = [{} for _ in group.rules]
 
     def resume(self, index: int, state: RuleState) -> None:
         """Give a rule the state it had in an earlier process."""
@@ -142,10 +134,16 @@ class GroupEvaluator:
         self, index: int, rule: AlertingRule, vector: Sequence[Sample], at: datetime, sample_ms: int
     ) -> tuple[Ended, ...]:
         world = self._world
-        query = world.query_at(sample_ms)
+        around = Surroundings(
+            now=at,
+            query=world.query_at(sample_ms),
+            external_url=world.external_url,
+            external_labels=world.external_labels,
+        )
         earlier = self._expanded[index]
-        produced = [_expand(rule, sample, at, world, query, earlier.get(sample.labels)) for sample in vector]
-        self._expanded[index] = {s.labels: p for s, p in zip(vector, produced, strict=True)}
+        expanded = {s.labels: expand(rule, s, around, earlier.get(s.labels)) for s in vector}
+        self._expanded[index] = expanded
+        produced = [expanded[sample.labels].produced for sample in vector]
         latest = world.latest_at(sample_ms)
 
         def why(instance: Instance) -> tuple[Ending, str]:
@@ -219,48 +217,6 @@ def _state_series(state: RuleState) -> dict[Labels, float]:
         since = instance.labels.with_({METRIC_NAME: "ALERTS_FOR_STATE"})
         series[since] = float(int(instance.active_at.timestamp()))
     return series
-
-
-def _expand(
-    rule: AlertingRule,
-    sample: Sample,
-    at: datetime,
-    world: World,
-    query: RuleQuery,
-    earlier: Produced | None,
-) -> Produced:
-    """Return a result element with its texts expanded; what cannot read otherwise than last time is taken from there."""
-    if earlier is not None and earlier.value != sample.value:
-        earlier = None
-    context = Context(
-        labels=sample.labels,
-        value=sample.value,
-        external_labels=world.external_labels,
-        external_url=world.external_url,
-        now=at,
-        query=query,
-    )
-    own = {name: _render(template, context, rule) for name, template in rule.label_templates.items()}
-    known = earlier.annotations if earlier is not None else {}
-    labels = sample.labels.drop((METRIC_NAME,)).with_({**own, "alertname": rule.alert})
-    annotations = {
-        name: known[name] if name in known and _is_pure(rule.annotations[name]) else _render(t, context, rule)
-        for name, t in rule.annotation_templates.items()
-    }
-    return Produced(labels=labels, annotations=annotations, value=sample.value)
-
-
-def _is_pure(text: str) -> bool:
-    """Whether a template depends on labels and value alone: it asks neither the samples nor the clock."""
-    return "query" not in text and "now" not in text
-
-
-def _render(template: Template, context: Context, rule: AlertingRule) -> str:
-    try:
-        return render_alert_template(template, context)
-    except TemplateExecutionError as exc:
-        _log.warning("template failed", rule=rule.alert, error=str(exc))
-        return f"<error expanding template: {exc}>"
 
 
 def _vector(value: Value) -> Sequence[Sample]:

@@ -205,8 +205,8 @@ class Scraper:
         """Write samples and stale markers; return the metrics that changed and how many series are new."""
         changed: set[str] = set()
         previous = self._previous
-        for labels, (value, t_ms) in current.items():
-            self._window.append(labels, t_ms, value)
+        self._window.append_many(((labels, value, t_ms) for labels, (value, t_ms) in current.items()), at_ms)
+        for labels, (value, _) in current.items():
             if previous.get(labels) != value:
                 changed.add(labels.metric)
         for labels in previous.keys() - current.keys():

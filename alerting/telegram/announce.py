@@ -75,12 +75,15 @@ class TelegramAnnouncer:
         self._containers_of = containers_of
         self._last_edit: dict[str, datetime] = {}
 
-    def announce(self, connection: sqlite3.Connection, announcement: Announcement) -> None:
-        """Enqueue the incident's message or its edit, and the replies people must hear."""
+    def announce(self, connection: sqlite3.Connection, announcement: Announcement) -> bool:
+        """Enqueue the incident's message or its edit, and the replies people must hear.
+
+        Returns whether the message now says all there is; numbers may have to wait.
+        """
         incident = announcement.incident
         chats = self._receivers.get(incident.receiver, ())
         if not chats:
-            return
+            return True
         view = View(incident=incident, hidden=announcement.hidden, now=announcement.at, zone=self._zone)
         text = render.message(view)
         before = _read_texts(connection, incident.id)
@@ -98,6 +101,7 @@ class TelegramAnnouncer:
                 self._call(connection, announcement, chat, key, kind, render.call(view, kind), loud, severity)
         if said != before:
             _write_texts(connection, incident.id, said)
+        return all(said.get(f"{incident.id}/{chat.conversation}") == text.html for chat in chats)
 
     def arrive(self, connection: sqlite3.Connection, arrival: Arrival) -> None:
         """Enqueue the one message about what was broken before we came; it makes no sound."""

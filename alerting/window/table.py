@@ -43,6 +43,18 @@ class Table:
         self.newest: Times = np.full(_FIRST_ROWS, _NEVER, dtype=np.int64)
         self.reach: Times = np.zeros(_FIRST_ROWS, dtype=np.int64)
         self._free: list[int] = []
+        self._index: dict[str, tuple[int, dict[str, list[int]]]] = {}
+
+    def rows_with(self, label: str, value: str) -> Sequence[int]:
+        """Return the rows whose series carry this value; one look through all rows answers for every value."""
+        known = self._index.get(label)
+        if known is None or known[0] != self.generation:
+            rows: dict[str, list[int]] = {}
+            for row, labels in enumerate(self.labels):
+                if labels is not None:
+                    rows.setdefault(labels.get(label, ""), []).append(row)
+            known = self._index[label] = (self.generation, rows)
+        return known[1].get(value, ())
 
     @property
     def series_count(self) -> int:

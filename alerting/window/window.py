@@ -32,6 +32,7 @@ _MARGIN_MS: Final = 30_000
 """Kept beyond the reach: an evaluation's time lies a little behind the clock that trims."""
 _REFUSED_LIMIT: Final = 20_000
 _FOUND_LIMIT: Final = 2_000
+_SMALL_TABLE: Final = 32
 
 _Rows = tuple[Table, Indices, tuple[Labels, ...]]
 
@@ -267,8 +268,9 @@ class Window:
         for table in tables:
             hits = [
                 (labels, row)
-                for row, labels in enumerate(table.labels)
-                if labels is not None and all(m.matches_labels(labels) for m in matchers)
+                for row in _candidates(table, matchers)
+                if (labels := table.labels[row]) is not None
+                and all(m.matches_labels(labels) for m in matchers)
             ]
             if hits:
                 # Sorted, so that sums and ties come out the same whatever order the series appeared in.
@@ -279,6 +281,14 @@ class Window:
             self._found.clear()
         self._found[matchers] = (state, found)
         return found
+
+
+def _candidates(table: Table, matchers: tuple[Matcher, ...]) -> Iterable[int]:
+    """Return rows among which all that match are: of a selector of one thing those of its rarest label."""
+    if len(table.labels) < _SMALL_TABLE:
+        return range(len(table.labels))
+    equal = (m for m in matchers if m.op is MatchOp.EQUAL and m.name != METRIC_NAME)
+    return min((table.rows_with(m.name, m.value) for m in equal), key=len, default=range(len(table.labels)))
 
 
 def _table_columns(table: Table, rows: Indices, labels: tuple[Labels, ...]) -> Columns:
