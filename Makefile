@@ -56,7 +56,7 @@ types: $(VENV)/.dev
 	@$(PY) -m mypy
 
 unit: $(VENV)/.dev
-	@$(PY) -m pytest tests --ignore=tests/real
+	@$(PY) -m pytest tests --ignore=tests/real --numprocesses auto --dist worksteal
 
 real: root $(VENV)/.dev
 	@$(PY) -m pytest tests/real

@@ -22,6 +22,7 @@ import aiohttp
 from aiohttp import web
 
 from alerting import sight
+from alerting.alerts import Ending
 from alerting.config import OWN_JOB, Config
 from alerting.console import CONSOLE_CHAT, ConsoleSender
 from alerting.dispatch.dispatcher import Dispatcher, Policy
@@ -29,7 +30,7 @@ from alerting.labels import Labels
 from alerting.own import OwnMetrics, seconds_or_zero
 from alerting.promql.backend import Embedded
 from alerting.promql.engine import Engine
-from alerting.rules.group import GroupEvaluator, Outcome, World
+from alerting.rules.group import GroupEvaluator, Outcome, World, as_alert
 from alerting.rules.model import RuleGroup
 from alerting.rules.persist import StateKeeper
 from alerting.rules.schedule import Scheduler
@@ -39,6 +40,7 @@ from alerting.state import Database, StateError
 from alerting.telegram import rows
 from alerting.telegram.announce import Chat, TelegramAnnouncer
 from alerting.telegram.draft import Draft
+from alerting.telegram.errors import Reason
 from alerting.telegram.outbox import Outbox
 from alerting.telegram.sender import API_URL, Courier, Sender
 from alerting.telegram.trial import Trial
@@ -89,6 +91,7 @@ class _Sights:
     reported: set[str] = field(default_factory=set)
     known: dict[str, str] = field(default_factory=dict)  # instance -> host
     fresh: dict[str, str] = field(default_factory=dict)  # not yet in the state file
+    greeted: dict[str, str] = field(default_factory=dict)  # instance -> host, as its event stream says
 
 
 class Alerting:
@@ -179,8 +182,8 @@ class Alerting:
             external_url=self._settings.external_url,
         )
         evaluators = [GroupEvaluator(group, world) for group in self._groups]
+        self._keeper.restore(evaluators)
         for evaluator in evaluators:
-            self._keeper.restore(evaluator)
             self.own.group_interval.labels(evaluator.group.name).set(evaluator.group.interval.total_seconds())
             for rule in evaluator.group.rules:
                 self.own.rule_failures.labels(evaluator.group.name, rule.name)
@@ -236,8 +239,10 @@ class Alerting:
         if target.events_url:
             gauge = self.own.stream_connected.labels(target.instance)
 
-            def connected(*, connected: bool) -> None:
+            def connected(*, connected: bool, host: str = "") -> None:
                 gauge.set(1 if connected else 0)
+                if host:
+                    self._sights.greeted[target.instance] = host
 
             stream = EventStream(target.events_url, self._session, scraper.tick, connected, target.headers)
             self._tasks.append(asyncio.create_task(_unending(stream.run)))
@@ -282,10 +287,11 @@ class Alerting:
             )
 
     def host_of(self, instance: str) -> str:
-        """Return a target's host name: what Docker calls it, else the address it is scraped at; ours has none."""
+        """Return a target's host name: what Docker calls it, else the exporter, else its address; ours has none."""
         if instance == self._own_instance:
             return ""
-        return self._sights.known.get(instance) or instance.rpartition(":")[0]
+        sights = self._sights
+        return sights.known.get(instance) or sights.greeted.get(instance) or instance.rpartition(":")[0]
 
     def _containers_of(self, instance: str) -> int:
         return len(self.window.latest(sight.metric("container_watch_info", instance=instance), _now_ms()))
@@ -326,6 +332,8 @@ class Alerting:
         event_at: datetime | None,
     ) -> None:
         rows = [row for evaluator in evaluators for row in self._keeper.changed(evaluator)]
+        orphans, gone = self._keeper.orphans(self.scheduler.evaluators)
+        rows += gone
         fresh, self._sights.fresh = self._sights.fresh, {}
         for evaluator in evaluators:
             self.own.group_seconds.labels(evaluator.group.name).set(evaluator.seconds)
@@ -340,6 +348,7 @@ class Alerting:
 
         alerts = [alert for outcome in outcomes for alert in (*outcome.firing, *outcome.ended)]
         at = outcomes[0].at
+        alerts += [as_alert(i, ending=Ending.REMOVED, detail="rule gone", ended_at=at) for i in orphans]
         if await self.dispatcher.accept(alerts, at, new_targets=new_targets, event_at=event_at, also=also):
             self._keeper.written(rows)
         else:
@@ -353,8 +362,8 @@ class Alerting:
         own.telegram_last_success.set(seconds_or_zero(outbox.last_success))
         own.outbox_oldest.set(seconds_or_zero(outbox.oldest_queued_at))
         own.incidents_open.set(self.dispatcher.open_count())
-        for reason, count in outbox.failures.items():
-            _raise_to(own.telegram_failures.labels(reason), count)
+        for reason in (*Reason, *outbox.failures):
+            _raise_to(own.telegram_failures.labels(str(reason)), outbox.failures[reason])
         for evaluator in self.scheduler.evaluators:
             for rule, health in zip(evaluator.group.rules, evaluator.health, strict=True):
                 _raise_to(own.rule_failures.labels(evaluator.group.name, rule.name), health.failures)

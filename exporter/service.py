@@ -44,6 +44,11 @@ class Settings:
     storage: Path
 
 
+def _machine_name() -> str:
+    """Return this machine's name; a container's is a made-up number, and worse than none."""
+    return "" if Path("/.dockerenv").exists() else socket.gethostname()
+
+
 def own_version() -> str:
     """Return the installed version."""
     try:
@@ -128,7 +133,7 @@ class Exporter:
 
     def _host_name(self) -> str:
         info = self._daemon().info
-        return self._config.host_name or (info.name if info else "") or socket.gethostname()
+        return self._config.host_name or (info.name if info else "") or _machine_name()
 
     def _ready(self) -> Readiness:
         daemon = self._daemon()

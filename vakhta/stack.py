@@ -21,11 +21,12 @@ _GRACE: Final = 6.0
 
 def greeting(environ: Mapping[str, str]) -> str:
     """Return what a person reads once both processes are started."""
+    token, chat = (_given(environ, name) for name in ("TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID"))
     told = (
-        f"Telegram chat {environ['TELEGRAM_CHAT_ID']}"
-        if environ.get("TELEGRAM_BOT_TOKEN") and environ.get("TELEGRAM_CHAT_ID")
-        else "Telegram"
-        if environ.get("TELEGRAM_BOT_TOKEN") or environ.get("TELEGRAM_BOT_TOKEN_FILE")
+        f"Telegram chat {chat}"
+        if token and chat
+        else "Telegram, to the chats of the configuration"
+        if token
         else "printed here, until TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID are set"
     )
     return (
@@ -34,6 +35,12 @@ def greeting(environ: Mapping[str, str]) -> str:
         f"  alerting  {ALERTING}/   metrics {ALERTING}/metrics\n"
         f"  alerts    {told}\n"
     )
+
+
+def _given(environ: Mapping[str, str], name: str) -> str:
+    """Return a setting, or where it is to be read; empty if it is not given."""
+    file = environ.get(f"{name}_FILE")
+    return environ.get(name) or (f"named in {file}" if file else "")
 
 
 async def _serve(stop: asyncio.Event) -> int:

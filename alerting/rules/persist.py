@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,9 +18,15 @@ from alerting.rules.model import Rule
 from alerting.rules.state import AlertState, Instance, RuleState
 
 
-def rule_key(rule: Rule) -> str:
-    """Return what identifies a rule in its group: name and labels."""
-    return f"{rule.name}{Labels(rule.labels)}"
+def rule_keys(rules: Sequence[Rule]) -> list[str]:
+    """Return what identifies each rule of a group: name and labels, and a number where these are another's too."""
+    keys: list[str] = []
+    seen: Counter[str] = Counter()
+    for rule in rules:
+        key = f"{rule.name}{Labels(rule.labels)}"
+        keys.append(key if key not in seen else f"{key};{seen[key] + 1}")
+        seen[key] += 1
+    return keys
 
 
 def dumps(state: RuleState) -> str:
@@ -44,13 +51,14 @@ class StateKeeper:
 
     def __init__(self) -> None:
         self._written: dict[tuple[str, str], str] = {}
+        self._unclaimed: dict[tuple[str, str], str] = {}
 
     def changed(self, evaluator: GroupEvaluator) -> list[tuple[str, str, str]]:
         """Return (group, rule, JSON) of every rule whose state is not what the file holds."""
         group = evaluator.group.key
         rows = []
-        for rule, state in zip(evaluator.group.rules, evaluator.states, strict=True):
-            row = (group, rule_key(rule), dumps(state))
+        for rule, state in zip(rule_keys(evaluator.group.rules), evaluator.states, strict=True):
+            row = (group, rule, dumps(state))
             if self._written.get(row[:2], "") != row[2]:
                 rows.append(row)
         return rows
@@ -65,19 +73,54 @@ class StateKeeper:
 
     def written(self, rows: Iterable[tuple[str, str, str]]) -> None:
         """Note that these rows are committed."""
-        self._written.update({(group, rule): text for group, rule, text in rows})
+        for group, rule, text in rows:
+            self._written[group, rule] = text
+            self._unclaimed.pop((group, rule), None)
 
     def read(self, connection: sqlite3.Connection) -> None:
         """Read every state of the file."""
         rows = connection.execute("SELECT rule_group, rule, state FROM rule_states")
         self._written = {(row[0], row[1]): row[2] for row in rows}
 
-    def restore(self, evaluator: GroupEvaluator) -> None:
-        """Give a group's rules the states the file holds for them."""
-        for index, rule in enumerate(evaluator.group.rules):
-            text = self._written.get((evaluator.group.key, rule_key(rule)))
-            if text:
+    def restore(self, evaluators: Sequence[GroupEvaluator]) -> None:
+        """Give every rule the state the file holds for it, also if its file was moved meanwhile.
+
+        States of rules that are not there any more are kept until :meth:`orphans` hands them over.
+        """
+        self._unclaimed = {key: text for key, text in self._written.items() if text}
+        rules = [(e, index, rule) for e in evaluators for index, rule in enumerate(rule_keys(e.group.rules))]
+        elsewhere = []
+        for evaluator, index, rule in rules:
+            text = self._unclaimed.pop((evaluator.group.key, rule), None)
+            if text is not None:
                 evaluator.resume(index, loads(text))
+            else:
+                elsewhere.append((evaluator, index, rule))
+        for evaluator, index, rule in elsewhere:
+            moved = [
+                key for key in self._unclaimed if key[1] == rule and _group(key[0]) == evaluator.group.name
+            ]
+            if len(moved) == 1:
+                evaluator.resume(index, loads(self._unclaimed[moved[0]]))
+
+    def orphans(
+        self, evaluators: Sequence[GroupEvaluator]
+    ) -> tuple[list[Instance], list[tuple[str, str, str]]]:
+        """Return the alerts that fired under rules that are gone, and the rows that forget them.
+
+        Nothing before every rule had its say: a rule that was renamed or moved may produce the same alert.
+        """
+        if not self._unclaimed or any(evaluator.last_evaluation is None for evaluator in evaluators):
+            return [], []
+        held = {labels for e in evaluators for s in e.states for labels in (*s.instances, *s.lost)}
+        states = [loads(text) for text in self._unclaimed.values()]
+        left = [i for state in states for i in (*state.firing, *state.lost.values()) if i.labels not in held]
+        return left, [(group, rule, "") for group, rule in self._unclaimed]
+
+
+def _group(key: str) -> str:
+    """Return the group's name in a group's key."""
+    return key.rpartition(";")[2]
 
 
 def _dump(instance: Instance) -> dict[str, Any]:

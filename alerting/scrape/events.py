@@ -36,8 +36,8 @@ class ServerEvent:
 class Connected(Protocol):
     """Hears of the connection as it comes and goes."""
 
-    def __call__(self, *, connected: bool) -> None:
-        """Take the new state."""
+    def __call__(self, *, connected: bool, host: str = "") -> None:
+        """Take the new state, and what the target calls its host, if it says so."""
 
 
 class EventParser:
@@ -128,7 +128,7 @@ class EventStream:
     def _take(self, event: ServerEvent) -> None:
         if event.event == "hello":
             self._retry = _FIRST_RETRY
-            self._on_connected(connected=True)
+            self._on_connected(connected=True, host=_host(event.data))
             self._on_tick(None)
         elif event.event == "tick":
             self._on_tick(_event_time(event.data))
@@ -140,6 +140,15 @@ async def _events(stream: aiohttp.StreamReader) -> AsyncIterator[ServerEvent]:
         event = parser.feed(raw.decode(errors="replace").rstrip("\r\n"))
         if event is not None:
             yield event
+
+
+def _host(data: str) -> str:
+    """Return the host's name in a greeting; empty when it cannot be read (the greeting still counts)."""
+    try:
+        host = json.loads(data)["host"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return host if isinstance(host, str) else ""
 
 
 def _event_time(data: str) -> datetime | None:

@@ -22,6 +22,7 @@ _REMOVED: Final = {
     "stopped": "was stopped on request",
     "completed": "ended by itself, exit 0",
     "paused": "was paused",
+    "rule gone": "is not watched by this rule any more",
 }
 _SILENT: Final = {"frozen": "Docker does not answer since", "silent": "the exporter is silent since"}
 _SAID: Final = ("alertname", "severity", "host", "project", "service", "name", "instance", "job", "reason")

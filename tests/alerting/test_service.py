@@ -54,13 +54,13 @@ class Site:
         }
         return Settings(**{**given, **more})
 
-    async def start(self, **more):
+    async def start(self, *, rules=RULES, **more):
         """Start alerting on what is in the storage."""
         self.exporter.text = self.host.text()
         target = replace(
             exporter_target(self.exporter.url), interval=timedelta(seconds=1), timeout=timedelta(seconds=1)
         )
-        self.alerting = Alerting(Config(targets=(target,)), RULES, self.settings(**more))
+        self.alerting = Alerting(Config(targets=(target,)), rules, self.settings(**more))
         scrapes, streams = len(self.exporter.scrapes), self.exporter.stream_count
         await self.alerting.start()
         await self.exporter.streamed(streams + 1)
@@ -218,6 +218,32 @@ async def test_a_restart_of_alerting_says_nothing(tmp_path):
         s.host.start("shop-web-1")
         s.changes()
         await s.until("✅ shop/web is back", "✅ shop/web is back")
+
+
+async def test_an_incident_ends_with_the_rule_that_told_it(tmp_path):
+    """Nobody would ever end it otherwise."""
+    async with site(tmp_path) as s:
+        await s.start()
+        s.host.die("shop-web-1")
+        s.changes()
+        await s.until("🔴 shop/web is down")
+        await s.stop()
+        others = tuple(
+            replace(group, rules=tuple(rule for rule in group.rules if rule.name != "ContainerDown"))
+            for group in RULES
+        )
+        await s.start(rules=others)
+        await s.until("➖ shop/web is not watched by this rule any more (was down ", "➖ shop/web is not ")
+
+
+async def test_a_host_that_docker_does_not_name_is_called_as_its_exporter_says(tmp_path):
+    """Until Docker answers, the greeting of the event stream."""
+    async with site(tmp_path) as s:
+        await s.start()
+        assert s.alerting.host_of("elsewhere:9817") == "elsewhere"
+        (instance,) = [target.instance for target in s.alerting.config.targets]
+        s.alerting._sights.known.clear()
+        assert s.alerting.host_of(instance) == "host-1"
 
 
 async def test_what_broke_while_alerting_was_away_is_told(tmp_path):

@@ -16,7 +16,7 @@ from alerting.promql.backend import Embedded
 from alerting.promql.engine import Engine
 from alerting.rules.group import GroupEvaluator, World
 from alerting.rules.load import read_document
-from alerting.rules.persist import StateKeeper, dumps, loads, rule_key
+from alerting.rules.persist import StateKeeper, dumps, loads, rule_keys
 from alerting.rules.state import AlertState, Instance, RuleState
 from alerting.state.schema import MIGRATIONS
 from alerting.window import Window
@@ -110,8 +110,16 @@ def connection():
 
 def test_rules_of_one_name_are_told_apart_by_their_labels():
     """As Prometheus does when it reloads."""
-    keys = [rule_key(rule) for rule in evaluator().group.rules]
+    keys = rule_keys(evaluator().group.rules)
     assert keys == ['Down{severity="critical"}', 'Down{severity="warning"}', "a{}"]
+
+
+def test_twins_are_told_apart_by_their_order():
+    """Two rules may share name and labels; each has a state of its own."""
+    rules = evaluator().group.rules
+    assert rule_keys([rules[2], rules[0], rules[2], rules[2]]) == [
+        "a{}", 'Down{severity="critical"}', "a{};2", "a{};3",
+    ]  # fmt: skip
 
 
 class TestKeeper:
@@ -135,7 +143,7 @@ class TestKeeper:
         keeper = StateKeeper()
         keeper.read(connection)
         group = evaluator(text, file=file)
-        keeper.restore(group)
+        keeper.restore([group])
         return group
 
     def test_states_survive_a_restart(self, connection):
@@ -175,14 +183,13 @@ class TestKeeper:
         keeper = StateKeeper()
         keeper.read(connection)
         restored = evaluator()
-        keeper.restore(restored)
+        keeper.restore([restored])
         assert keeper.changed(restored) == []
 
     @pytest.mark.parametrize(
         ("text", "file"),
         [
             pytest.param(RULES.replace("name: g", "name: other"), "r.yml", id="another group"),
-            pytest.param(RULES, "other.yml", id="another file"),
             pytest.param(RULES.replace("alert: Down", "alert: Gone"), "r.yml", id="another name"),
             pytest.param(RULES.replace("critical", "page"), "r.yml", id="other labels"),
         ],
@@ -193,6 +200,48 @@ class TestKeeper:
         group.states[0] = firing("web")
         self._commit(StateKeeper(), connection, group)
         assert self._restarted(connection, text, file=file).states == [RuleState()] * 3
+
+    def test_a_rule_whose_file_was_moved_keeps_its_state(self, connection):
+        """Same group, same name, same labels; the old row goes, and nothing is said to be over."""
+        group = evaluator()
+        group.states[0] = firing("web")
+        self._commit(StateKeeper(), connection, group)
+        keeper, moved = StateKeeper(), evaluator(file="new/r.yml")
+        keeper.read(connection)
+        keeper.restore([moved])
+        assert moved.states[0] == firing("web")
+        moved.last_evaluation = START
+        orphans, rows = keeper.orphans([moved])
+        assert (orphans, rows) == ([], [("r.yml;g", 'Down{severity="critical"}', "")])
+
+    def test_alerts_of_a_rule_that_is_gone_are_handed_over_once(self, connection):
+        """Not before every rule had its say, and again until it is committed."""
+        group = evaluator()
+        group.states[0] = firing("web")
+        self._commit(StateKeeper(), connection, group)
+        keeper, left = StateKeeper(), evaluator(RULES.replace("alert: Down", "alert: Gone"))
+        keeper.read(connection)
+        keeper.restore([left])
+        assert keeper.orphans([left]) == ([], [])
+        left.last_evaluation = START
+        orphans, rows = keeper.orphans([left])
+        assert [orphan.labels["name"] for orphan in orphans] == ["web"]
+        assert keeper.orphans([left]) == (orphans, rows)
+        keeper.write(connection, rows)
+        keeper.written(rows)
+        assert keeper.orphans([left]) == ([], [])
+        assert connection.execute("SELECT count(*) FROM rule_states").fetchone()[0] == 0
+
+    def test_an_alert_that_another_rule_produces_goes_on(self, connection):
+        """Who renames a group ends nothing."""
+        group = evaluator()
+        group.states[0] = firing("web")
+        self._commit(StateKeeper(), connection, group)
+        keeper, other = StateKeeper(), evaluator(RULES.replace("name: g", "name: other"))
+        keeper.read(connection)
+        keeper.restore([other])
+        other.states[0], other.last_evaluation = firing("web"), START
+        assert keeper.orphans([other])[0] == []
 
     def test_a_changed_expression_keeps_its_state(self, connection):
         """Who mends a threshold does not page anybody twice."""

@@ -62,14 +62,16 @@ class Ear:
 
     def __init__(self):
         self.heard = []
+        self.host = ""
         self._changed = asyncio.Event()
 
     def tick(self, at):
         """Take a tick."""
         self._note(at)
 
-    def connected(self, *, connected):
+    def connected(self, *, connected, host=""):
         """Take a change of the connection."""
+        self.host = host or self.host
         self._note("on" if connected else "off")
 
     def _note(self, what):
@@ -109,6 +111,7 @@ async def test_a_connection_and_a_tick():
         await ear.until("off")
         served.hello()
         await ear.until("off", "on", None)
+        assert ear.host == "host-1"
         served.tick()
         await ear.until("off", "on", None, AT)
 
