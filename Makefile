@@ -43,8 +43,9 @@ stages:
 	@$(STAGE) 'tests against real components' $(MAKE) real
 	@$(STAGE) 'promtool over rules/' $(MAKE) rules
 
-soak:           ## make test with the long runs
+soak: root      ## make test with many more examples, then the numbers in bench/
 	@$(MAKE) test SIZE=full
+	@$(STAGE) 'benchmarks' $(MAKE) bench
 
 check: lint types unit ## what needs neither root nor real components
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from alerting.telegram.draft import Kind
 from tests.alerting.talk import Talk, an_alert, at, check
+from tests.size import examples
 
 GOLDEN = Path(__file__).parent / "golden"
 RUNBOOK = "https://example.org/runbooks/ContainerDown"
@@ -199,7 +200,7 @@ rule_text = st.text(
 
 
 @given(st.tuples(*[labels_text] * 4), st.tuples(*[rule_text] * 4))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_any_text_is_accepted(labels, texts):
     """No text of a rule or a container can keep a message from being delivered as it is."""
     (name, project, service, label), (summary, description, state, resolved) = labels, texts

@@ -12,6 +12,7 @@ from alerting.alerts import Alert, Ending, Origin, Severity
 from alerting.dispatch import codec
 from alerting.dispatch.incident import Entry, Incident, Member, Phase
 from alerting.labels import Labels
+from tests.size import examples
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 # Whole milliseconds: what evaluations and clocks give survives a float of Unix seconds.
@@ -54,7 +55,7 @@ incidents = st.builds(
 
 
 @given(incidents)
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_incidents_come_back_whole(incident):
     """Written and read, nothing is lost and nothing is another."""
     assert codec.loads(codec.dumps(incident)) == incident

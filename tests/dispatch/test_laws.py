@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dispatch.play import CAST, TIMING, Play
+from tests.size import examples
 
 NAMES = sorted(CAST)
 VERBS = ("fires", "fires", "fires", "recovered", "removed", "lost", "hidden", "shown", "arrives")
@@ -39,7 +40,7 @@ def split(line):
 
 
 @given(scripts())
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 def test_what_was_told_ends_by_exactly_one_edit(script):
     """Told, over, told again, over: never two ends in a row, and never an incident without its end."""
     play = Play()
@@ -60,7 +61,7 @@ def test_what_was_told_ends_by_exactly_one_edit(script):
 
 
 @given(scripts())
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 def test_the_phone_rings_at_most_once_per_group_interval(script):
     """Sounds of one incident keep their distance."""
     last = None
@@ -73,7 +74,7 @@ def test_the_phone_rings_at_most_once_per_group_interval(script):
 
 
 @given(scripts())
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 def test_silence_says_nothing(script):
     """Once everything is over and what was held back is out, nothing more is ever said."""
     heard = Play().run(ended(script), until=10 * LAST)
@@ -81,7 +82,7 @@ def test_silence_says_nothing(script):
 
 
 @given(scripts())
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 def test_time_alone_only_reminds(script):
     """Without news, what was held back comes out within the waits, and after that only reminders."""
     end = split(script.rpartition("; ")[2])[0]
@@ -93,14 +94,14 @@ def test_time_alone_only_reminds(script):
 
 
 @given(scripts(), st.lists(st.floats(0, 20_000).map(lambda s: round(s, 2)), max_size=20))
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 def test_looking_more_often_changes_nothing(script, looks):
     """The incident asks to be looked at whenever time alone changes something, so extra looks find nothing."""
     assert Play().run(script, until=30_000, looks=looks) == Play().run(script, until=30_000)
 
 
 @given(scripts(["watchdog"]))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 def test_what_is_never_told_leaves_no_trace(script):
     """Severity none has no message, no edit and no reply."""
     assert Play().run(ended(script), until=2 * LAST) == []

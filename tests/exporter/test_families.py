@@ -21,6 +21,7 @@ from exporter.families import ALL, CollectorStatus, Family, LabelSets, MetricTyp
 from exporter.families.labels import NO_LABELS, LabelSet
 from tests.exporter.stories import EPOCH, Story, facts, policy, world_of
 from tests.exporter.test_cgroups import FIXTURES, snapshot_of
+from tests.size import examples
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "interfaces.md"
 COMPOSE = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
@@ -169,7 +170,7 @@ _TEXTS = st.text(
 _NAMES = st.text(string.ascii_lowercase, min_size=1, max_size=5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     samples=st.dictionaries(
         st.frozensets(st.tuples(_NAMES, _TEXTS), min_size=1, max_size=3), _VALUES, max_size=5

@@ -7,6 +7,7 @@ from exporter.docker.events import parse
 from exporter.families import containers
 from exporter.memory import Memory
 from tests.exporter.stories import Story, facts, policy, raw_event, world_of
+from tests.size import examples
 
 LAST_REASON = next(family for family in containers.FAMILIES if family.name == "container_last_exit_reason")
 
@@ -61,7 +62,7 @@ def counters(story):
     return counted
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(history=_HISTORIES, restart_policy=_POLICIES)
 def test_counters_never_fall(history, restart_policy):
     """Whatever happens, a counter that is published later is not smaller."""
@@ -73,7 +74,7 @@ def test_counters_never_fall(history, restart_policy):
             highest[key] = value
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(history=_HISTORIES, restart_policy=_POLICIES)
 def test_every_death_is_counted_once(history, restart_policy):
     """However its reason changes, and whatever else is told, a die that was seen is one exit."""
@@ -83,7 +84,7 @@ def test_every_death_is_counted_once(history, restart_policy):
     assert sum(book.exits.values()) == sum(line.split()[1] == "die" for line in told)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(history=_HISTORIES, restart_policy=_POLICIES)
 def test_one_last_reason(history, restart_policy):
     """A container that has ended has exactly one last reason in the exposition, one that has not has none."""
@@ -99,7 +100,7 @@ def test_one_last_reason(history, restart_policy):
             assert view.last_exit is not None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(history=_HISTORIES, restart_policy=_POLICIES, data=st.data())
 def test_replays_change_nothing(history, restart_policy, data):
     """Events that a reconnect tells again change nothing."""
@@ -112,7 +113,7 @@ def test_replays_change_nothing(history, restart_policy, data):
     assert story.inventory.snapshot(story.now) == before
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(history=_HISTORIES, restart_policy=_POLICIES, cut=st.integers(0, 25))
 def test_a_restart_of_the_exporter_loses_no_count(history, restart_policy, cut):
     """Counters after a restart go on where they were, a provisional exit included."""
@@ -123,7 +124,7 @@ def test_a_restart_of_the_exporter_loses_no_count(history, restart_policy, cut):
         assert memory.get(name).exits.get(reason, 0) == counters(story)[name, reason]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(history=_HISTORIES, restart_policy=_POLICIES)
 def test_text_survives_a_round_trip(history, restart_policy):
     """What is written is read back and written the same."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from alerting.labels import Matcher, MatchOp
 from alerting.promql import ParseError, Selector, ast, parse
 from alerting.promql.ast import ValueType
+from tests.size import examples
 
 _NAME = "__name__"
 
@@ -252,7 +253,7 @@ _PIECES = st.sampled_from(_WORDS.split(" "))
 
 
 @given(st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=25).map(" ".join)))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 def test_any_text_is_parsed_or_refused(text: str) -> None:
     """Whatever the text, the only exception is ParseError; and what is accepted can be walked."""
     query = refusal = None

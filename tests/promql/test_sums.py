@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.promql import kahan, sums
+from tests.size import examples
 
 _VALUES = st.lists(
     st.one_of(
@@ -44,7 +45,7 @@ def _laid(runs: list[list[float]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     ],
 )
 @given(runs=_RUNS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_runs_are_summed_as_one_by_one(together, alone, runs) -> None:
     """Whatever the lengths and values, infinities and overflows included."""
     with np.errstate(all="ignore"):
@@ -64,7 +65,7 @@ def test_runs_are_summed_as_one_by_one(together, alone, runs) -> None:
     ),
     origin=st.integers(-100_000, 100_000),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_lines_are_fitted_as_one_by_one(runs: list[list[float]], origin: int) -> None:
     """Slopes and intercepts agree, for runs of any length side by side."""
     v, lo, hi = _laid(runs)

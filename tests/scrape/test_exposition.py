@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from alerting.labels import Labels
 from alerting.scrape.exposition import ExpositionError, LineCache, parse
+from tests.size import examples
 
 
 def _labels(metric: str, /, **more: str) -> Labels:
@@ -212,7 +213,7 @@ _PIECES = st.sampled_from(
     st.lists(st.one_of(st.text(max_size=20), st.lists(_PIECES, max_size=12).map("".join)), max_size=3),
     st.booleans(),
 )
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=examples(800), deadline=None)
 def test_any_text_is_read_or_refused(texts: list[str], openmetrics) -> None:
     """Whatever a target sends, nothing but ExpositionError is raised, and it knows its place."""
     cache = LineCache()

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.telegram.outbox import Button, Kind, Priority
+from tests.size import examples
 from tests.telegram.world import LIMIT, world
 from tests.telegram_api import GROUP, PRIVATE, TOKEN, Chat, Fault, StandIn, Standing, Trouble, until
 
@@ -374,7 +375,7 @@ FAULTS = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(STEPS, FAULTS)
 def test_every_critical_conversation_ends_as_it_should(steps, faults):
     """Whatever goes wrong: the newest state of each is there, every reply is, and copies are bounded by the doubts."""

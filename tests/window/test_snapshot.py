@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from alerting.labels import Labels
 from alerting.promql import is_stale, parse
 from alerting.window import SnapshotError, Window, restore, save
+from tests.size import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +132,7 @@ def test_times_that_do_not_rise_are_refused() -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, 300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_damage_is_a_snapshot_error_or_harmless(noise: bytes, at: int) -> None:
     """Whatever a file holds, only SnapshotError is raised, and a window that took it works."""
     for data in (noise, _packed(noise), _packed(_BODY[:at] + noise + _BODY[at + len(noise) :])):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from alerting.labels import Labels, Matcher, MatchOp
 from alerting.promql import STALE_NAN, Engine, Sample, Selector, is_stale, parse
 from alerting.window import Window
+from tests.size import examples
 
 _UP = Labels({"__name__": "up", "name": "web"})
 _DOWN = Labels({"__name__": "down", "name": "web"})
@@ -244,7 +245,7 @@ def _apply(step: tuple[str, object, float], window: Window, model: _Model, now: 
 
 
 @given(steps=_STEPS, strides=st.lists(st.integers(-5_000, 60_000), min_size=80, max_size=80))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_the_window_holds_what_a_plain_list_would(steps, strides) -> None:
     """Any sequence of writes and trims leaves the same samples as the plainest store, where they can still matter."""
     window = Window(keep=_selectors("a", 'b{name="x"}', '{name="y"}'))
