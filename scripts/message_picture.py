@@ -41,7 +41,7 @@ def main() -> None:
             "--hide-scrollbars",
             "--disable-background-networking",
         )
-        size = f"--window-size=596,{40 * len(bubbles) + 22 * page.count(chr(10))}"
+        size = f"--window-size=596,{36 + 52 * len(bubbles) + 22 * sum(b.count(chr(10)) + 1 for b in bubbles)}"
         command = [
             "chromium",
             *flags,

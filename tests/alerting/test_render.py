@@ -23,7 +23,7 @@ REPLICA = an_alert(
     "ContainerDown", "warning", labels={**WEB2, "reason": "oom"}, kind="container", rank="30", state="down",
     cause="out of memory, exit 137", runbook_url=RUNBOOK,
     summary="shop/web: 1 of 3 replicas down — out of memory (exit 137)", resolved="shop/web is back",
-    description="Killed by the OOM killer: 512 MB of 512 MB used.",
+    description="Killed by the OOM killer: it reached its memory limit, or the host ran out of memory.",
 )  # fmt: skip
 SERVICE = replace(
     REPLICA,
