@@ -95,7 +95,10 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """The state of one dispatch group; ``times`` counts how often its fault happened, ``again_at`` is when the last time began."""
+    """The state of one dispatch group.
+
+    ``times`` counts how often its fault happened, ``again_at`` is when the last time began, ``heard`` the loudest that sounded.
+    """
 
     id: str
     receiver: str
@@ -106,6 +109,7 @@ class Incident:
     phase: Phase = Phase.WAITING
     told_at: datetime | None = None
     told_severity: Severity = Severity.NONE
+    heard: Severity = Severity.NONE
     over_at: datetime | None = None
     again_at: datetime | None = None
     last_sound_at: datetime | None = None
@@ -200,6 +204,7 @@ def _waiting(incident: Incident, now: datetime, timing: Timing, hidden: IsHidden
         phase=Phase.OPEN,
         told_at=now,
         told_severity=severity,
+        heard=severity if loud else Severity.NONE,
         last_sound_at=now if loud else None,
         history=_noted(incident, now, "told"),
     )
@@ -216,28 +221,31 @@ def _open(incident: Incident, now: datetime, timing: Timing, hidden: IsHidden) -
     severity = _loudest({f: m for f, m in shown.items() if m.alert.firing})
     sounded = incident.last_sound_at
     if severity > incident.told_severity:
-        audible = _audible(incident, timing)
+        audible = _audible(incident, severity, timing)
         if audible is not None and now < audible:
             return Step(incident=incident, speak=True, wake_at=audible)
         # A re-opened incident that nobody has heard of yet has no told severity.
         call = Call.AGAIN if incident.told_severity is Severity.NONE else Call.WORSE
-        return _call(replace(incident, told_severity=severity), now, call, loud=severity >= Severity.WARNING)
+        told = replace(incident, told_severity=severity, heard=max(incident.heard, severity))
+        return _call(told, now, call, loud=severity >= Severity.WARNING)
     if severity >= Severity.WARNING and sounded is not None and now - sounded >= timing.repeat_interval:
         return _call(incident, now, Call.REMINDER, loud=True)
     return Step(incident=incident, speak=True)
 
 
-def _audible(incident: Incident, timing: Timing) -> datetime | None:
-    """Return when something worse may sound; None: at once.
+def _audible(incident: Incident, severity: Severity, timing: Timing) -> datetime | None:
+    """Return when something worse than was told may sound; None: at once.
 
     A fault that keeps coming back (an app that crashes every few minutes, all night) is heard the second time, then after
-    10, 20, 40 min and so on; until then its message alone tells, unless one time lasts.
+    10, 20, 40 min and so on; until then its message alone tells, unless one time lasts or is worse than any that was heard.
     """
     sounded = incident.last_sound_at
     if sounded is None:
         return None
     soon = sounded + timing.group_interval
-    if incident.told_severity is not Severity.NONE or incident.times <= _HEARD or incident.again_at is None:
+    if severity > incident.heard or incident.told_severity is not Severity.NONE:
+        return soon
+    if incident.times <= _HEARD or incident.again_at is None:
         return soon
     doublings = min(incident.times - _HEARD - 1, _DOUBLINGS)
     pause = min(timing.repeat_interval, REOPEN * (1 << doublings))

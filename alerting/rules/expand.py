@@ -44,7 +44,7 @@ class Expansion:
         return (
             self.lasting
             and self.produced.value == value
-            and all(query(text) == answer for text, answer in self.answers)
+            and all(_answers(query, text) == answer for text, answer in self.answers)
         )
 
 
@@ -83,6 +83,13 @@ def expand(
         answers=tuple(asked.answers.items()),
         lasting=not asked.failed and not _reads_clock(rule),
     )
+
+
+def _answers(query: RuleQuery, text: str) -> Sequence[QuerySample] | None:
+    try:
+        return query(text)
+    except Exception:  # noqa: BLE001 - the expansion that follows says in the text what is wrong
+        return None
 
 
 class _Asked:

@@ -80,6 +80,12 @@ class Site:
         self.exporter.text = self.host.text()
         self.exporter.tick()
 
+    async def breaks(self):
+        """Let the shop's only web server die, and wait until that is told."""
+        self.host.die("shop-web-1")
+        self.changes()
+        await self.until("🔴 shop/web is down")
+
     @property
     def messages(self):
         """What is in the chat, oldest first."""
@@ -163,9 +169,7 @@ async def test_removed_while_down(tmp_path):
     """No good news: it is gone."""
     async with site(tmp_path) as s:
         await s.start()
-        s.host.die("shop-web-1")
-        s.changes()
-        await s.until("🔴 shop/web is down")
+        await s.breaks()
         del s.host.containers["shop-web-1"]
         s.changes()
         await s.until("➖ shop/web was removed (was down ", "➖ shop/web was removed (was down ")
@@ -176,9 +180,7 @@ async def test_the_exporter_is_gone_and_comes_back(tmp_path):
     """❔ by an edit, nothing else; back in sight and unchanged, the message is what it was and nobody is paged."""
     async with site(tmp_path) as s:
         await s.start()
-        s.host.die("shop-web-1")
-        s.changes()
-        await s.until("🔴 shop/web is down")
+        await s.breaks()
         await s.exporter.stop()
         await s.until("❔ shop/web: last seen down ")
         assert "the exporter is silent since" in s.lines[0]
@@ -193,9 +195,7 @@ async def test_docker_is_frozen(tmp_path):
     """Facts that nobody confirms end nothing."""
     async with site(tmp_path) as s:
         await s.start()
-        s.host.die("shop-web-1")
-        s.changes()
-        await s.until("🔴 shop/web is down")
+        await s.breaks()
         s.host.docker_up = 0
         s.host.containers.clear()
         s.changes()
@@ -207,9 +207,7 @@ async def test_a_restart_of_alerting_says_nothing(tmp_path):
     """With an open incident: no new message, no edit; its end edits the old message."""
     async with site(tmp_path) as s:
         await s.start()
-        s.host.die("shop-web-1")
-        s.changes()
-        await s.until("🔴 shop/web is down")
+        await s.breaks()
         await s.stop()
         writes = len(s.telegram.api.ledger.writes())
         await s.start()
@@ -224,9 +222,7 @@ async def test_an_incident_ends_with_the_rule_that_told_it(tmp_path):
     """Nobody would ever end it otherwise."""
     async with site(tmp_path) as s:
         await s.start()
-        s.host.die("shop-web-1")
-        s.changes()
-        await s.until("🔴 shop/web is down")
+        await s.breaks()
         await s.stop()
         others = tuple(
             replace(group, rules=tuple(rule for rule in group.rules if rule.name != "ContainerDown"))
@@ -299,9 +295,7 @@ async def test_stopping_is_quick_while_nobody_answers(tmp_path):
     """An exporter that hangs and a Telegram that refuses hold nothing up."""
     async with site(tmp_path) as s:
         await s.start()
-        s.host.die("shop-web-1")
-        s.changes()
-        await s.until("🔴 shop/web is down")
+        await s.breaks()
         await s.telegram.refuse()
         s.exporter.gate.clear()
         s.exporter.tick()
@@ -337,9 +331,7 @@ async def test_no_formatted_line_holds_the_token(tmp_path, capfd):
     logs.configure(level="debug")
     async with site(tmp_path) as s:
         await s.start()
-        s.host.die("shop-web-1")
-        s.changes()
-        await s.until("🔴 shop/web is down")
+        await s.breaks()
     written = capfd.readouterr().err
     assert "delivered" in written
     assert TOKEN.partition(":")[2] not in written
@@ -349,9 +341,7 @@ async def test_its_pages(tmp_path):
     """Healthy, ready once every target answered, and its own metrics."""
     async with site(tmp_path) as s:
         await s.start()
-        s.host.die("shop-web-1")
-        s.changes()
-        await s.until("🔴 shop/web is down")
+        await s.breaks()
         await s.evaluated()
         async with aiohttp.ClientSession(trust_env=False) as client:
             for page in ("/-/healthy", "/-/ready"):

@@ -105,6 +105,11 @@ ROWS = [
         "0.2 send loud crash; 60 edit over recovered; 60 reply over loud;"
         "240.2 edit crash; 240.2 reply again 2 loud; 300 edit over recovered; 300 reply over loud;"
         "480.2 edit crash; 600.2 reply again 3 loud", until=700),
+    row("or is worse than any that was heard",
+        "0 replica fires; 60 replica recovered; 240 replica fires; 300 replica recovered; 480 replica fires; 490 down fires",
+        "0.2 send loud replica; 60 edit over recovered;"
+        "240.2 edit replica; 240.2 reply again 2 loud; 300 edit over recovered;"
+        "480.2 edit replica; 490.2 edit replica down; 490.2 reply again 3 loud", until=600),
     row("again and quiet: info", "0 note fires; 30 note recovered; 90 note fires",
         "0.2 send quietly note; 30 edit over recovered; 90.2 edit note", until=600),
     row("again within the group interval: edited at once, heard when that is over",
