@@ -14,6 +14,7 @@ from typing import Any, Final
 __all__ = [
     "Facts",
     "Health",
+    "HealthCheck",
     "RestartPolicy",
     "Status",
     "facts_from_inspect",
@@ -77,6 +78,23 @@ class RestartPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """A container's health check and how it last went.
+
+    Attributes:
+        streak: Failures in a row.
+        test: The command, as the container has it (`CMD-SHELL curl -f localhost`).
+        exit_code: Of the last run; None before the first.
+        output: What the last run printed, as Docker keeps it (4 KiB).
+    """
+
+    streak: int = 0
+    test: str = ""
+    exit_code: int | None = None
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """One container as the daemon describes it.
 
@@ -85,6 +103,13 @@ class Facts:
         stop_signal: As configured; empty when neither image nor container say one, which means SIGTERM.
         stop_timeout: Seconds between the stop signal and SIGKILL; negative for never.
         complete: False when only the list said so: then policy, stop signal, times and health check are not known.
+        image_id: The image it was made from (`sha256:…`).
+        network_mode: `bridge`, `host`, `none`, a network's name, or `container:<id>`.
+        log_options: Of its log driver (`max-size`, `max-file`).
+        oom_killed: Docker's own flag of the last run; not to be relied on, see docs/docker-semantics.md.
+        error: Why it could not be started, in Docker's words.
+        memory_limit, memory_reservation: Bytes; 0: none.
+        cpu_shares: 0: the default, 1024.
     """
 
     id: str
@@ -104,6 +129,18 @@ class Facts:
     auto_remove: bool = False
     cgroup_parent: str = ""
     complete: bool = False
+    created_at: float | None = None
+    image_id: str = ""
+    check: HealthCheck = field(default_factory=HealthCheck)
+    network_mode: str = ""
+    log_driver: str = ""
+    log_options: Mapping[str, str] = field(default_factory=dict)
+    log_path: str = ""
+    oom_killed: bool = False
+    error: str = ""
+    memory_limit: int = 0
+    memory_reservation: int = 0
+    cpu_shares: int = 0
 
 
 def facts_from_inspect(raw: Mapping[str, Any]) -> Facts:
@@ -131,6 +168,18 @@ def facts_from_inspect(raw: Mapping[str, Any]) -> Facts:
         auto_remove=bool(host.get("AutoRemove")),
         cgroup_parent=host.get("CgroupParent") or "",
         complete=True,
+        created_at=_seconds(raw.get("Created", "")),
+        image_id=raw.get("Image", ""),
+        check=_check(state.get("Health") or {}, config.get("Healthcheck") or {}),
+        network_mode=host.get("NetworkMode") or "",
+        log_driver=(host.get("LogConfig") or {}).get("Type") or "",
+        log_options=dict((host.get("LogConfig") or {}).get("Config") or {}),
+        log_path=raw.get("LogPath") or "",
+        oom_killed=bool(state.get("OOMKilled")),
+        error=state.get("Error") or "",
+        memory_limit=int(host.get("Memory") or 0),
+        memory_reservation=int(host.get("MemoryReservation") or 0),
+        cpu_shares=int(host.get("CpuShares") or 0),
     )
 
 
@@ -175,6 +224,16 @@ def _health(text: str) -> Health | None:
     if not text or text == Health.NONE:
         return None
     return Health(text) if text in Health.__members__.values() else Health.STARTING
+
+
+def _check(state: Mapping[str, Any], config: Mapping[str, Any]) -> HealthCheck:
+    last = (state.get("Log") or [{}])[-1]
+    return HealthCheck(
+        streak=int(state.get("FailingStreak") or 0),
+        test=" ".join(str(part) for part in config.get("Test") or ()),
+        exit_code=last.get("ExitCode"),
+        output=last.get("Output") or "",
+    )
 
 
 def _seconds(text: str) -> float | None:

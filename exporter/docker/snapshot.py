@@ -29,6 +29,7 @@ class ContainerView:
         health: `none` while it is not running.
         alerts: `on`, `warning` (never above) or `off`, from the label vakhta.alerts; a one-off container's are off.
         expect: `running` or `stopped`, from the label vakhta.expect.
+        facts: What inspect says beside that.
         published: False for one that never ran: it counts as a replica of its service and has no series of its own.
     """
 
@@ -55,6 +56,7 @@ class ContainerView:
     last_exit: Exit | None
     last_oom: float | None
     oom_events: int
+    facts: Facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,7 @@ def view_of(facts: Facts, book: Book) -> ContainerView:
         last_exit=book.last_exit,
         last_oom=book.last_oom,
         oom_events=book.oom_events,
+        facts=facts,
     )
 
 
