@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from exporter.cgroups.paths import CgroupNamespaceError, Membership, derived_path, membership
-from exporter.cgroups.readers import CgroupReader, Usage
+from exporter.cgroups.readers import CgroupReader
+from exporter.cgroups.usage import Usage
 from exporter.docker.snapshot import ContainerView, Snapshot
 
 __all__ = ["CgroupCollector", "Readings"]
@@ -39,9 +40,9 @@ class Readings:
         """Return (id, pid, OOM kills) of the containers whose cgroup counts them."""
         found = ((view, self.usage.get(view.id)) for view in snapshot.containers)
         return tuple(
-            (view.id, view.pid, usage.oom_kills)
+            (view.id, view.pid, usage.memory.oom_kills)
             for view, usage in found
-            if usage is not None and usage.oom_kills is not None
+            if usage is not None and usage.memory is not None and usage.memory.oom_kills is not None
         )
 
 

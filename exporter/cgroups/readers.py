@@ -5,31 +5,16 @@ is here: 150 containers are 600 files.
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from exporter.cgroups.paths import Membership
+from exporter.cgroups.usage import CpuUsage, MemoryUsage, Usage
 
-__all__ = ["CgroupReader", "Usage"]
+__all__ = ["CgroupReader"]
 
 _CHUNK: Final = 16384
 _CPUACCT_FOLDERS: Final = ("cpuacct", "cpu,cpuacct", "cpuacct,cpu")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What a cgroup has used; None: the kernel does not say.
-
-    Attributes:
-        working_set_bytes: Usage without the file cache nobody has touched for long, as the OOM killer would see it.
-        oom_kills: Since the cgroup was made.
-    """
-
-    memory_bytes: int
-    working_set_bytes: int
-    cpu_seconds: float
-    oom_kills: int | None = None
 
 
 class CgroupReader:
@@ -73,30 +58,52 @@ class CgroupReader:
             return self._read_v1("", "")
         stat = _fields(f"{self._root}/memory.stat")
         usage = stat["anon"] + stat["file"]
-        cpu = _fields(f"{self._root}/cpu.stat")["usage_usec"] / 1e6
+        cpu = _cpu_v2(self._root)
         return Usage(
-            memory_bytes=usage, working_set_bytes=max(0, usage - stat["inactive_file"]), cpu_seconds=cpu
+            cpu=cpu,
+            memory=MemoryUsage(usage_bytes=usage, working_set_bytes=max(0, usage - stat["inactive_file"])),
         )
 
     def _read_v1(self, memory_path: str, cpu_path: str) -> Usage:
         memory = f"{self._root}/memory{memory_path}"
         usage = int(_text(f"{memory}/memory.usage_in_bytes"))
         inactive = _fields(f"{memory}/memory.stat").get("total_inactive_file", 0)
-        cpu = int(_text(f"{self._root}/{self._cpuacct}{cpu_path}/cpuacct.usage")) / 1e9
+        cpuacct = f"{self._root}/{self._cpuacct}{cpu_path}"
+        ticks: dict[str, int] = {}
+        cpu = CpuUsage(
+            seconds=int(_text(f"{cpuacct}/cpuacct.usage")) / 1e9,
+            user_seconds=ticks.get("user", 0) / 100,
+            system_seconds=ticks.get("system", 0) / 100,
+        )
         kills = _fields(f"{memory}/memory.oom_control").get("oom_kill") if memory_path else None
         return Usage(
-            memory_bytes=usage, working_set_bytes=max(0, usage - inactive), cpu_seconds=cpu, oom_kills=kills
+            cpu=cpu,
+            memory=MemoryUsage(
+                usage_bytes=usage, working_set_bytes=max(0, usage - inactive), oom_kills=kills
+            ),
         )
 
     def _read_v2(self, path: str) -> Usage:
         folder = f"{self._unified}{path}"
         usage = int(_text(f"{folder}/memory.current"))
         inactive = _fields(f"{folder}/memory.stat")["inactive_file"]
-        cpu = _fields(f"{folder}/cpu.stat")["usage_usec"] / 1e6
+        cpu = _cpu_v2(folder)
         kills = _fields(f"{folder}/memory.events").get("oom_kill")
         return Usage(
-            memory_bytes=usage, working_set_bytes=max(0, usage - inactive), cpu_seconds=cpu, oom_kills=kills
+            cpu=cpu,
+            memory=MemoryUsage(
+                usage_bytes=usage, working_set_bytes=max(0, usage - inactive), oom_kills=kills
+            ),
         )
+
+
+def _cpu_v2(folder: str) -> CpuUsage:
+    stat = _fields(f"{folder}/cpu.stat")
+    return CpuUsage(
+        seconds=stat["usage_usec"] / 1e6,
+        user_seconds=stat["user_usec"] / 1e6,
+        system_seconds=stat["system_usec"] / 1e6,
+    )
 
 
 def _text(path: str) -> bytes:

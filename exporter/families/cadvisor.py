@@ -7,7 +7,7 @@ at once, and `container_last_seen` stays, frozen, for the five minutes the publi
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from exporter.cgroups.readers import Usage
+from exporter.cgroups.usage import Usage
 from exporter.docker.containers import Health
 from exporter.docker.inventory import LINGER_SECONDS
 from exporter.families.labels import Labels, LabelSet
@@ -50,14 +50,16 @@ def _oom_events(world: World) -> Iterable[Sample]:
     )
 
 
-def _usage(read: Callable[[Usage], float], labels: Labels = _NONE) -> Callable[[World], Iterable[Sample]]:
+def _usage(
+    read: Callable[[Usage], float | None], labels: Labels = _NONE
+) -> Callable[[World], Iterable[Sample]]:
     def samples(world: World) -> Iterable[Sample]:
-        if world.readings.host is not None:
-            yield _HOST, labels, read(world.readings.host)
+        if world.readings.host is not None and (value := read(world.readings.host)) is not None:
+            yield _HOST, labels, value
         for known in _running(world):
             usage = world.readings.usage.get(known.view.id)
-            if usage is not None:
-                yield known.cadvisor, labels, read(usage)
+            if usage is not None and (value := read(usage)) is not None:
+                yield known.cadvisor, labels, value
 
     return samples
 
@@ -80,19 +82,19 @@ FAMILIES: Final = tuple(
             "container_memory_usage_bytes",
             _G,
             "Memory in use, file cache included.",
-            _usage(lambda usage: usage.memory_bytes),
+            _usage(lambda usage: usage.memory.usage_bytes if usage.memory else None),
         ),
         (
             "container_memory_working_set_bytes",
             _G,
             "Memory in use without file cache nobody touched for long.",
-            _usage(lambda usage: usage.working_set_bytes),
+            _usage(lambda usage: usage.memory.working_set_bytes if usage.memory else None),
         ),
         (
             "container_cpu_usage_seconds_total",
             _C,
             "CPU time consumed.",
-            _usage(lambda usage: usage.cpu_seconds, _CPU_TOTAL),
+            _usage(lambda usage: usage.cpu.seconds if usage.cpu else None, _CPU_TOTAL),
         ),
     )
 )

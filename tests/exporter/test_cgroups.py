@@ -70,18 +70,18 @@ def test_recorded_usage(version, expected):
     assert found.keys() == expected.keys()
     for name, (memory, working_set, cpu, ooms) in expected.items():
         usage = found[name]
-        assert (usage.memory_bytes, usage.working_set_bytes, usage.oom_kills) == (
+        assert (usage.memory.usage_bytes, usage.memory.working_set_bytes, usage.memory.oom_kills) == (
             memory,
             working_set,
             ooms,
         ), name
-        assert usage.cpu_seconds == pytest.approx(cpu), name
+        assert usage.cpu.seconds == pytest.approx(cpu), name
 
 
 def test_the_host_version_2():
     """The root of version 2 has no memory.current: anon and file of its memory.stat."""
     host = CgroupReader(FIXTURES / "cgroup2" / "sys").read_host()
-    assert (host.memory_bytes, host.working_set_bytes, host.cpu_seconds) == (
+    assert (host.memory.usage_bytes, host.memory.working_set_bytes, host.cpu.seconds) == (
         387489792,
         387489792 - 136859648,
         226.236,
@@ -92,8 +92,8 @@ def test_the_host_version_1():
     """The root of version 1 has the same files as every cgroup."""
     root = FIXTURES / "cgroup1" / "sys"
     host = CgroupReader(root).read_host()
-    assert host.memory_bytes == int((root / "memory" / "memory.usage_in_bytes").read_text())
-    assert host.cpu_seconds == int((root / "cpuacct" / "cpuacct.usage").read_text()) / 1e9
+    assert host.memory.usage_bytes == int((root / "memory" / "memory.usage_in_bytes").read_text())
+    assert host.cpu.seconds == int((root / "cpuacct" / "cpuacct.usage").read_text()) / 1e9
 
 
 def test_paths_are_the_id_label(tree):
