@@ -1,31 +1,37 @@
 """What a metric family is, and the world families are read from."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from types import MappingProxyType
+from typing import Final, Protocol, TypeVar
 
 from exporter.cgroups.collector import Readings
 from exporter.cgroups.paths import derived_path
+from exporter.cgroups.usage import CpuUsage, DeviceIo, Limits, MemoryUsage, Pids, Pressure, Usage
 from exporter.docker.snapshot import ContainerView, Snapshot
 from exporter.docker.status import DaemonStatus
-from exporter.families.labels import Labels, LabelSet, LabelSets
+from exporter.families.labels import DEFAULT_ALLOWED, HOST, AllowedLabels, Labels, LabelSet, LabelSets
 
-__all__ = ["CollectorStatus", "Family", "Known", "MetricType", "Sample", "World", "world"]
+__all__ = [
+    "CollectorStatus",
+    "Family",
+    "Known",
+    "Machine",
+    "Measured",
+    "MetricType",
+    "Sample",
+    "World",
+    "world",
+]
 
 # The labels of the series' kind (a container's, say), the family's own labels, the value.
 Sample = tuple[LabelSet, Labels, float]
 
-# The container labels worth a place on each of cAdvisor's series; more would multiply them and can carry secrets.
-_ALLOWED: Final = tuple(
-    (key, "container_label_" + key.replace(".", "_"))
-    for key in (
-        "com.docker.compose.project",
-        "com.docker.compose.service",
-        "com.docker.stack.namespace",
-        "com.docker.swarm.service.name",
-    )
-)
+_Part = TypeVar("_Part")
+# One part of a reading, of all who have it, with the labels of their series; the host first.
+Column = tuple[tuple[LabelSet, _Part], ...]
+_NOTHING: Final[Mapping[tuple[str, str], int]] = MappingProxyType({})
 
 
 class MetricType(StrEnum):
@@ -45,6 +51,18 @@ class CollectorStatus:
     last_success_at: float | None
 
 
+class Machine(Protocol):
+    """What cAdvisor's families say of the machine as the host's limits; None: not known."""
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """All its memory."""
+
+    @property
+    def swap_bytes(self) -> int | None:
+        """All its swap."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """A container with the labels of its series.
@@ -60,25 +78,71 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """The readings of one scrape, a column a part, so that a family is one pass over what has it.
+
+    Attributes:
+        throttled: CPU time of those with a CPU quota.
+    """
+
+    cpu: Column[CpuUsage] = ()
+    throttled: Column[CpuUsage] = ()
+    memory: Column[MemoryUsage] = ()
+    io: Column[tuple[DeviceIo, ...]] = ()
+    pressure: Column[Pressure] = ()
+    limits: Column[Limits] = ()
+    pids: Column[Pids] = ()
+
+    @classmethod
+    def of(cls, all_: list[tuple[LabelSet, Usage]]) -> "Measured":
+        """Sort readings into columns."""
+        limited = {labels for labels, usage in all_ if usage.limits and usage.limits.cpu_quota_us is not None}
+        cpu = tuple((labels, usage.cpu) for labels, usage in all_ if usage.cpu is not None)
+        return cls(
+            cpu=cpu,
+            throttled=tuple(row for row in cpu if row[0] in limited),
+            memory=tuple((labels, usage.memory) for labels, usage in all_ if usage.memory is not None),
+            io=tuple((labels, usage.io) for labels, usage in all_ if usage.io is not None),
+            pressure=tuple((labels, usage.pressure) for labels, usage in all_ if usage.pressure is not None),
+            limits=tuple((labels, usage.limits) for labels, usage in all_ if usage.limits is not None),
+            pids=tuple((labels, usage.pids) for labels, usage in all_ if usage.pids is not None),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """Everything one scrape publishes, as it was at one instant.
 
     Attributes:
         at: The scrape's time, Unix seconds.
         containers: All of them, those never started too.
+        running: Those of them that have processes.
         gone: Removed a short while ago, each with the time it was last seen.
+        measured: The readings of the running ones and of the host.
+        expected: How many containers a Compose service should have running, by project and service.
         host_name: What the configuration calls this host; empty: what the daemon says.
+        network: The interfaces' counters, of containers and host.
+        machine: Of what the host is made.
+        node: How the host does.
+        slow: What is looked at on schedules of its own.
     """
 
     at: float
     containers: tuple[Known, ...]
+    running: tuple[Known, ...]
     gone: tuple[tuple[Known, float], ...]
     readings: Readings
+    measured: Measured
     daemon: DaemonStatus
     collectors: tuple[CollectorStatus, ...]
     storage_ok: bool
     version: str
+    expected: Mapping[tuple[str, str], int] = field(default_factory=dict)
     host_name: str = ""
+    network: object | None = None
+    machine: Machine | None = None
+    node: object | None = None
+    slow: object | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +168,13 @@ def world(
     collectors: tuple[CollectorStatus, ...],
     storage_ok: bool,
     version: str,
+    label_allow: AllowedLabels = DEFAULT_ALLOWED,
+    expected: Mapping[tuple[str, str], int] = _NOTHING,
     host_name: str = "",
+    network: object | None = None,
+    machine: Machine | None = None,
+    node: object | None = None,
+    slow: object | None = None,
 ) -> World:
     """Put together what one scrape publishes.
 
@@ -116,28 +186,48 @@ def world(
         collectors: How they did.
         storage_ok: Whether the state file can be written.
         version: The exporter's.
+        label_allow: Which of a container's labels its series of cAdvisor's families have.
+        expected: See `World`.
         host_name: See `World`.
+        network: See `World`.
+        machine: See `World`.
+        node: See `World`.
+        slow: See `World`.
     """
     driver = daemon.info.cgroup_driver if daemon.info else ""
     labels.turn()
 
     def known(view: ContainerView) -> Known:
         path = readings.paths.get(view.id) or derived_path(view.id, parent=view.cgroup_parent, driver=driver)
-        allowed = tuple((label, view.labels.get(key, "")) for key, label in _ALLOWED)
+        own = (("id", path), ("image", view.image), ("name", view.name), *label_allow.of(view.labels))
         return Known(
             view=view,
             ours=labels.get((("name", view.name), ("project", view.project), ("service", view.service))),
-            cadvisor=labels.get((("id", path), ("image", view.image), ("name", view.name), *allowed)),
+            cadvisor=labels.get(own),
         )
 
+    containers = tuple(known(view) for view in snapshot.containers)
+    running = tuple(known for known in containers if known.view.published and known.view.status.alive)
+    found = [
+        (known.cadvisor, usage)
+        for known in running
+        if (usage := readings.usage.get(known.view.id)) is not None
+    ]
     return World(
         at=snapshot.at,
-        containers=tuple(known(view) for view in snapshot.containers),
+        containers=containers,
+        running=running,
         gone=tuple((known(gone.view), gone.seen_at) for gone in snapshot.gone),
         readings=readings,
+        measured=Measured.of([(HOST, readings.host), *found] if readings.host is not None else found),
         daemon=daemon,
         collectors=collectors,
         storage_ok=storage_ok,
         version=version,
+        expected=expected,
         host_name=host_name,
+        network=network,
+        machine=machine,
+        node=node,
+        slow=slow,
     )
