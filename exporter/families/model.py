@@ -15,6 +15,7 @@ from exporter.families.labels import DEFAULT_ALLOWED, HOST, AllowedLabels, Label
 
 __all__ = [
     "CollectorStatus",
+    "Column",
     "Family",
     "Known",
     "Machine",
