@@ -23,25 +23,40 @@ _DEFAULT_KEYS: Final = (
 _NOT_IN_A_NAME: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 
-class LabelSet:
-    """The labels that the series of one kind and one container share; `text` adds those of a family."""
+class _Texts(dict[Labels, str]):
+    """The texts of one label set's series, by the labels that the family adds; written when first asked for."""
 
-    __slots__ = ("_texts", "labels")
+    __slots__ = ("_labels",)
+
+    def __init__(self, labels: Labels) -> None:
+        super().__init__()
+        self._labels = labels
+
+    def __missing__(self, own: Labels) -> str:
+        pairs = sorted((name, value) for name, value in self._labels + own if value)
+        text = "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in pairs) + "}" if pairs else ""
+        self[own] = text
+        return text
+
+
+class LabelSet:
+    """The labels that the series of one kind and one container share.
+
+    Attributes:
+        labels: As given.
+        texts: By the labels that a family adds (`texts[own]`) the text of a series' labels, in braces and sorted by name; empty without
+            labels. A mapping rather than a method, because a scrape asks twelve thousand times.
+    """
+
+    __slots__ = ("labels", "texts")
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
-        self._texts: dict[Labels, str] = {}
+        self.texts = _Texts(labels)
 
     def text(self, own: Labels) -> str:
-        """Return the text of a series' labels, in braces and sorted by name; empty without labels."""
-        text = self._texts.get(own)
-        if text is None:
-            pairs = sorted((name, value) for name, value in self.labels + own if value)
-            text = (
-                "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in pairs) + "}" if pairs else ""
-            )
-            self._texts[own] = text
-        return text
+        """Return `texts[own]`."""
+        return self.texts[own]
 
 
 NO_LABELS = LabelSet(())
