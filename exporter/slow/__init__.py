@@ -1,0 +1,1 @@
+"""Facts too slow for a scrape, collected in the background."""
