@@ -5,19 +5,21 @@ process does not change its cgroup, and a stopped container keeps the path it ha
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from exporter.cgroups.files import CgroupFiles, CgroupGoneError
 from exporter.cgroups.paths import CgroupNamespaceError, Membership, derived_path, membership
-from exporter.cgroups.readers import CgroupReader
+from exporter.cgroups.readers import DEFAULT_PARTS, CgroupReader, Faults
 from exporter.cgroups.usage import Usage
 from exporter.docker.snapshot import ContainerView, Snapshot
 
 __all__ = ["CgroupCollector", "Readings"]
 
-# Removed, or not yet there, or between the two.
-_GONE: Final = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
+# The process ended, or its pid is not there yet.
+_NO_PROCESS: Final = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +30,19 @@ class Readings:
         usage: By container id; running containers only.
         paths: Cgroup path by container id; all containers, gone ones too.
         host: Of the whole host; None when it cannot be read.
-        fault: Why something that should be readable is not; empty when all is well.
+        faults: Why something that should be readable is not: by part (`cpu`, `memory`, `disk_io`, `pressure`, `limits`, `pids`, or `cgroups`
+            for all of it), the first sentence about it.
     """
 
     usage: Mapping[str, Usage]
     paths: Mapping[str, str]
     host: Usage | None
-    fault: str = ""
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fault(self) -> str:
+        """One of the faults; empty when all is well."""
+        return next(iter(self.faults.values()), "")
 
     def ooms(self, snapshot: Snapshot) -> tuple[tuple[str, int, int], ...]:
         """Return (id, pid, OOM kills) of the containers whose cgroup counts them."""
@@ -46,19 +54,44 @@ class Readings:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a container's cgroup is while this process is its first, and its files."""
+
+    pid: int
+    path: str
+    files: CgroupFiles
+
+
 class CgroupCollector:
     """Collects readings; one collection at a time, in a thread.
 
     Args:
         procfs: Where the host's /proc is.
         cgroupfs: Where its /sys/fs/cgroup is.
+        sysfs: Where its /sys is, for the names of disks.
+        parts: What to read, of `readers.ALL_PARTS`.
+        keep: How many files may be kept open; None: what the limit of open files allows.
     """
 
-    def __init__(self, *, procfs: Path, cgroupfs: Path) -> None:
+    def __init__(
+        self,
+        *,
+        procfs: Path,
+        cgroupfs: Path,
+        sysfs: Path = Path("/sys"),
+        parts: frozenset[str] = DEFAULT_PARTS,
+        keep: int | None = None,
+    ) -> None:
         self._procfs = procfs
         self._cgroupfs = cgroupfs
-        self._reader = CgroupReader(cgroupfs)
-        self._places: dict[str, tuple[int, Membership]] = {}
+        self._make_reader = partial(
+            CgroupReader, cgroupfs=cgroupfs, procfs=procfs, sysfs=sysfs, parts=parts, keep=keep
+        )
+        self._reader = self._make_reader()
+        self._places: dict[str, _Place] = {}
+        self._paths: dict[str, str] = {}
+        self._unseen: frozenset[tuple[str, int]] = frozenset()
 
     def collect(self, snapshot: Snapshot, *, driver: str) -> Readings:
         """Read everything there is to read for this snapshot.
@@ -67,53 +100,70 @@ class CgroupCollector:
             snapshot: The containers.
             driver: Docker's cgroup driver, `systemd` or `cgroupfs`.
         """
-        faults: list[str] = []
-        host: Usage | None = None
-        try:
-            host = self._reader.read_host()
-        except (OSError, ValueError, KeyError) as exc:
-            faults.append(
-                f"{self._cgroupfs}: {_short(exc)}; mount the host's cgroupfs there or say where it is with --path.cgroupfs"
+        faults: Faults = {}
+        if not self._reader.mounted:
+            self._reader = self._make_reader()  # it may have been mounted since
+        if not self._reader.mounted:
+            faults["cgroups"] = (
+                f"{self._cgroupfs}: there are no cgroups; mount the host's cgroupfs there or say where it is with --path.cgroupfs"
             )
-        usage: dict[str, Usage] = {}
-        for view in snapshot.containers:
-            if not (view.status.alive and view.pid):
-                continue
-            try:
-                found = self._read(view)
-            except _GONE:
-                self._places.pop(view.id, None)
-            except CgroupNamespaceError as exc:
-                faults.append(str(exc))
-            except (OSError, ValueError, KeyError) as exc:
-                faults.append(f"container {view.name}: {_short(exc)}")
-            else:
-                if found is not None:
-                    usage[view.id] = found
+        self._reader.refresh()
+        host = self._reader.read_host(faults)
+        alive = [view for view in snapshot.containers if view.status.alive and view.pid]
+        usage = {view.id: found for view in alive if (found := self._read(view, faults)) is not None}
+        # The files of what does not run any more are closed by being forgotten.
+        self._places = {view.id: self._places[view.id] for view in alive if view.id in self._places}
+        self._look_for_processes(alive, faults)
         known = (*snapshot.containers, *(gone.view for gone in snapshot.gone))
-        paths = {view.id: self._path(view, driver) for view in known}
-        self._places = {container: place for container, place in self._places.items() if container in paths}
-        return Readings(usage=usage, paths=paths, host=host, fault=faults[0] if faults else "")
+        self._paths = {view.id: self._path(view) for view in known}
+        paths = {
+            view.id: self._paths[view.id] or derived_path(view.id, parent=view.cgroup_parent, driver=driver)
+            for view in known
+        }
+        return Readings(usage=usage, paths=paths, host=host, faults=faults)
 
-    def _read(self, view: ContainerView) -> Usage | None:
-        place = self._place(view)
-        return None if place is None else self._reader.read(place)
+    def _read(self, view: ContainerView, faults: Faults) -> Usage | None:
+        try:
+            place = self._place(view)
+            if place is not None:
+                return self._reader.read(place.files, faults, whose=f"container {view.name}")
+        except (CgroupGoneError, *_NO_PROCESS):
+            self._places.pop(view.id, None)
+        except CgroupNamespaceError as exc:
+            faults.setdefault("cgroups", str(exc))
+        except OSError as exc:
+            faults.setdefault(
+                "cgroups",
+                f"container {view.name}: {exc.filename}: {exc.strerror}; let the exporter's user read the host's /proc",
+            )
+        return None
 
-    def _place(self, view: ContainerView) -> Membership | None:
+    def _place(self, view: ContainerView) -> _Place | None:
         known = self._places.get(view.id)
-        if known is not None and known[0] == view.pid:
-            return known[1]
-        found = membership((self._procfs / str(view.pid) / "cgroup").read_text(), view.id)
-        if found is not None:
-            self._places[view.id] = (view.pid, found)
-        return found
+        if known is not None and known.pid == view.pid:
+            return known
+        found = self._membership(view)
+        if found is None:
+            self._places.pop(view.id, None)
+            return None
+        place = _Place(pid=view.pid, path=found.path, files=self._reader.files(found))
+        self._places[view.id] = place
+        return place
 
-    def _path(self, view: ContainerView, driver: str) -> str:
-        known = self._places.get(view.id)
-        return known[1].path if known else derived_path(view.id, parent=view.cgroup_parent, driver=driver)
+    def _membership(self, view: ContainerView) -> Membership | None:
+        text = (self._procfs / str(view.pid) / "cgroup").read_text(errors="replace")
+        return membership(text, view.id)
 
+    def _path(self, view: ContainerView) -> str:
+        """Return the path found while it ran; empty when it never was."""
+        place = self._places.get(view.id)
+        return place.path if place else self._paths.get(view.id, "")
 
-def _short(exc: Exception) -> str:
-    if isinstance(exc, OSError):
-        return f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc.strerror)
-    return f"{type(exc).__name__}: {exc}"
+    def _look_for_processes(self, alive: list[ContainerView], faults: Faults) -> None:
+        """Notice a wrong /proc: not one process of all running containers is there, and was not last time."""
+        unseen = frozenset((view.id, view.pid) for view in alive if view.id not in self._places)
+        if unseen and len(unseen) == len(alive) and unseen & self._unseen and not faults:
+            faults["cgroups"] = (
+                f"{self._procfs}: no process of any running container is there; mount the host's /proc there or say where it is with --path.procfs"
+            )
+        self._unseen = unseen

@@ -7,9 +7,10 @@ Pure: the file's content comes in as text. A path is relative to the hierarchy's
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["CgroupNamespaceError", "Membership", "derived_path", "membership"]
+__all__ = ["V1_CONTROLLERS", "CgroupNamespaceError", "Membership", "derived_path", "membership"]
 
-_V1_CONTROLLERS: Final = ("memory", "cpuacct")
+# The controllers whose files are read; each may be a hierarchy of its own.
+V1_CONTROLLERS: Final = ("memory", "cpu", "cpuacct", "blkio", "pids")
 
 
 class CgroupNamespaceError(Exception):
@@ -22,12 +23,20 @@ class Membership:
 
     unified: str | None = None
     memory: str | None = None
+    cpu: str | None = None
     cpuacct: str | None = None
+    blkio: str | None = None
+    pids: str | None = None
 
     @property
     def path(self) -> str:
         """The path that names the container."""
-        return self.memory or self.unified or ""
+        return self.memory or self.unified or self.cpuacct or ""
+
+    def of(self, controller: str) -> str | None:
+        """Return the path in the hierarchy of one of `V1_CONTROLLERS`; None where the kernel lacks the controller."""
+        found: str | None = getattr(self, controller)
+        return found
 
 
 def membership(text: str, container: str) -> Membership | None:
@@ -51,7 +60,7 @@ def membership(text: str, container: str) -> Membership | None:
             continue
         if number == "0" and not controllers:
             found["unified"] = own
-        found.update((name, own) for name in controllers.split(",") if name in _V1_CONTROLLERS)
+        found.update((name, own) for name in controllers.split(",") if name in V1_CONTROLLERS)
     return Membership(**found) if found else None
 
 

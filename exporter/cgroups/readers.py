@@ -1,120 +1,255 @@
-"""Reads the usage of one cgroup, version 1 or 2.
+"""Reads one cgroup, part by part: what is wrong with one file costs the part it belongs to, and is said.
 
-Blocking file reads, meant to run in a thread: a cgroup file costs some 20 µs. Opened with `os.open`, because the hot path of a scrape
-is here: 150 containers are 600 files.
+Blocking file reads, meant to run in a thread.
 """
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
+from exporter.cgroups.devices import BlockDevices
+from exporter.cgroups.fields import number
+from exporter.cgroups.files import CgroupFiles, CgroupGoneError, ControllerMissingError, Descriptors
 from exporter.cgroups.paths import Membership
-from exporter.cgroups.usage import CpuUsage, MemoryUsage, Usage
+from exporter.cgroups.usage import CpuUsage, DeviceIo, Limits, MemoryUsage, Pids, Pressure, Usage
+from exporter.cgroups.v1 import Version1, controller_folders
+from exporter.cgroups.v2 import Version2
 
-__all__ = ["CgroupReader"]
+__all__ = ["ALL_PARTS", "DEFAULT_PARTS", "CgroupReader", "Faults"]
 
-_CHUNK: Final = 16384
-_CPUACCT_FOLDERS: Final = ("cpuacct", "cpu,cpuacct", "cpuacct,cpu")
+# The parts that are read unless somebody wants others; `processes` looks at every process of every container.
+DEFAULT_PARTS: Final = frozenset({"cpu", "memory", "disk_io", "pressure", "limits", "pids"})
+ALL_PARTS: Final = DEFAULT_PARTS | {"processes"}
+
+# By part, the first sentence about it.
+Faults = dict[str, str]
+
+# All that a file with any content, or without permission to read it, can raise.
+_UNREADABLE: Final = (OSError, ValueError, LookupError, ControllerMissingError)
+_FIELDS: Final = {
+    "cpu": "cpu",
+    "memory": "memory",
+    "disk_io": "io",
+    "pressure": "pressure",
+    "limits": "limits",
+    "pids": "pids",
+}
+_PAGE_OF_TEXT: Final = 60
+
+
+class _Version(Protocol):
+    """What both versions offer."""
+
+    @property
+    def procs(self) -> str:
+        """The controller whose `cgroup.procs` is read."""
+
+    def files(self, place: Membership) -> CgroupFiles: ...
+    def host_files(self) -> CgroupFiles: ...
+    def cpu(self, files: CgroupFiles) -> CpuUsage: ...
+    def memory(self, files: CgroupFiles) -> MemoryUsage: ...
+    def disk_io(self, files: CgroupFiles) -> tuple[DeviceIo, ...] | None: ...
+    def pressure(self, files: CgroupFiles) -> Pressure | None: ...
+    def limits(self, files: CgroupFiles) -> Limits: ...
+    def pids(self, files: CgroupFiles) -> Pids | None: ...
+    def host_memory(self, files: CgroupFiles, *, swap: int | None) -> MemoryUsage: ...
+    def host_limits(self, files: CgroupFiles) -> Limits: ...
+
+
+_Step = tuple[str, str, Callable[[CgroupFiles], object]]
 
 
 class CgroupReader:
     """Reads cgroups below a mount of cgroupfs.
 
     Args:
-        root: Where it is mounted; `/sys/fs/cgroup` on a host.
+        cgroupfs: Where it is mounted; `/sys/fs/cgroup` on a host.
+        procfs: The host's `/proc`.
+        sysfs: The host's `/sys`, for the names of disks.
+        parts: Which parts to read, of `ALL_PARTS`.
+        keep: How many files may be kept open; None: what the limit of open files allows.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = str(root)
-        self._cpuacct = next((name for name in _CPUACCT_FOLDERS if (root / name).is_dir()), "cpuacct")
-        self._unified = root if (root / "cgroup.controllers").exists() else root / "unified"
+    def __init__(
+        self,
+        *,
+        cgroupfs: Path,
+        procfs: Path,
+        sysfs: Path = Path("/sys"),
+        parts: frozenset[str] = DEFAULT_PARTS,
+        keep: int | None = None,
+    ) -> None:
+        self._procfs = str(procfs)
+        self._parts = parts
+        self._devices = BlockDevices(sysfs)
+        self._version = _version(cgroupfs, self._devices, Descriptors(keep))
+        self._host = self._version.host_files() if self._version else None
+        self._proc = CgroupFiles({"": self._procfs}, Descriptors(1))
+        self._steps: tuple[_Step, ...] = ()
+        self._host_steps: tuple[_Step, ...] = ()
+        if self._version:
+            self._steps = self._chosen(
+                self._version, memory=self._version.memory, limits=self._version.limits
+            )
+            self._host_steps = self._chosen(self._version, memory=self._host_memory, limits=self._host_limits)
 
     @property
-    def is_unified(self) -> bool:
-        """Whether memory and CPU are accounted in version 2."""
-        return str(self._unified) == self._root
+    def mounted(self) -> bool:
+        """Whether there are cgroups at all."""
+        return self._version is not None
 
-    def read(self, place: Membership) -> Usage:
+    def refresh(self) -> None:
+        """Prepare for a round of readings."""
+        self._devices.refresh()
+
+    def files(self, place: Membership) -> CgroupFiles:
+        """Return the files of a container's cgroup; to be kept as long as its process lives.
+
+        Raises:
+            CgroupGoneError: There are no cgroups at all.
+        """
+        if self._version is None:
+            raise CgroupGoneError
+        return self._version.files(place)
+
+    def read(self, files: CgroupFiles, faults: Faults, *, whose: str) -> Usage:
         """Read a container's usage.
 
-        Raises:
-            OSError: The cgroup is gone or cannot be read.
-            ValueError: A file does not hold what it should.
-        """
-        if place.memory is not None and not self.is_unified:
-            return self._read_v1(place.memory, place.cpuacct or place.memory)
-        return self._read_v2(place.unified or place.path)
-
-    def read_host(self) -> Usage:
-        """Read the whole host's usage.
-
-        The root of version 2 has no `memory.current`: usage is what its `memory.stat` has as anon and file, as cAdvisor takes it.
+        Args:
+            files: Its files.
+            faults: Gets what is wrong, by part, where nothing is said yet.
+            whose: Whom a fault is about: `container web`.
 
         Raises:
-            OSError: The files cannot be read.
-            ValueError: A file does not hold what it should.
+            CgroupGoneError: The cgroup is gone.
         """
-        if not self.is_unified:
-            return self._read_v1("", "")
-        stat = _fields(f"{self._root}/memory.stat")
-        usage = stat["anon"] + stat["file"]
-        cpu = _cpu_v2(self._root)
-        return Usage(
-            cpu=cpu,
-            memory=MemoryUsage(usage_bytes=usage, working_set_bytes=max(0, usage - stat["inactive_file"])),
+        return _usage(self._steps, files, faults, whose)
+
+    def read_host(self, faults: Faults) -> Usage | None:
+        """Read the whole host's usage; None when nothing of it can be read. `faults` as in `read`."""
+        if self._host is None:
+            return None
+        try:
+            return _usage(self._host_steps, self._host, faults, "host")
+        except CgroupGoneError:
+            faults.setdefault("cgroups", f"host: {self._host.place} is gone")
+            return None
+
+    def _chosen(
+        self,
+        version: _Version,
+        *,
+        memory: Callable[[CgroupFiles], object],
+        limits: Callable[[CgroupFiles], object],
+    ) -> tuple[_Step, ...]:
+        steps: dict[str, Callable[[CgroupFiles], object]] = {
+            "cpu": version.cpu,
+            "memory": memory,
+            "disk_io": version.disk_io,
+            "pressure": version.pressure,
+            "limits": limits,
+            "pids": version.pids,
+        }
+        wanted = set(self._parts)
+        if "processes" in wanted:
+            wanted.add("pids")
+            steps["pids"] = self._pids_and_processes
+        return tuple((part, _FIELDS[part], step) for part, step in steps.items() if part in wanted)
+
+    def _host_memory(self, files: CgroupFiles) -> MemoryUsage:
+        assert self._version is not None  # there are no steps without it
+        try:
+            _, total, free = self._meminfo()
+            swap = max(0, total - free)
+        except (OSError, ValueError, LookupError, CgroupGoneError):
+            return self._version.host_memory(files, swap=None)  # the limits' fault
+        return replace(self._version.host_memory(files, swap=swap), oom_kills=None)
+
+    def _host_limits(self, files: CgroupFiles) -> Limits:
+        """Return what the machine has: that is what cAdvisor calls the root's limit."""
+        assert self._version is not None  # there are no steps without it
+        found = self._version.host_limits(files)
+        try:
+            memory, swap, _ = self._meminfo()
+        except CgroupGoneError:
+            raise ValueError(f"{self._procfs}/meminfo is not there") from None
+        return replace(found, memory_bytes=memory, swap_bytes=swap)
+
+    def _meminfo(self) -> tuple[int, int, int]:
+        words = self._proc.read("meminfo").split()
+        return (
+            _kibibytes(words, b"MemTotal:"),
+            _kibibytes(words, b"SwapTotal:"),
+            _kibibytes(words, b"SwapFree:"),
         )
 
-    def _read_v1(self, memory_path: str, cpu_path: str) -> Usage:
-        memory = f"{self._root}/memory{memory_path}"
-        usage = int(_text(f"{memory}/memory.usage_in_bytes"))
-        inactive = _fields(f"{memory}/memory.stat").get("total_inactive_file", 0)
-        cpuacct = f"{self._root}/{self._cpuacct}{cpu_path}"
-        ticks: dict[str, int] = {}
-        cpu = CpuUsage(
-            seconds=int(_text(f"{cpuacct}/cpuacct.usage")) / 1e9,
-            user_seconds=ticks.get("user", 0) / 100,
-            system_seconds=ticks.get("system", 0) / 100,
-        )
-        kills = _fields(f"{memory}/memory.oom_control").get("oom_kill") if memory_path else None
-        return Usage(
-            cpu=cpu,
-            memory=MemoryUsage(
-                usage_bytes=usage, working_set_bytes=max(0, usage - inactive), oom_kills=kills
-            ),
-        )
-
-    def _read_v2(self, path: str) -> Usage:
-        folder = f"{self._unified}{path}"
-        usage = int(_text(f"{folder}/memory.current"))
-        inactive = _fields(f"{folder}/memory.stat")["inactive_file"]
-        cpu = _cpu_v2(folder)
-        kills = _fields(f"{folder}/memory.events").get("oom_kill")
-        return Usage(
-            cpu=cpu,
-            memory=MemoryUsage(
-                usage_bytes=usage, working_set_bytes=max(0, usage - inactive), oom_kills=kills
-            ),
-        )
+    def _pids_and_processes(self, files: CgroupFiles) -> Pids | None:
+        assert self._version is not None  # there are no steps without it
+        found = self._version.pids(files)
+        if found is None:
+            return None
+        pids = files.read("cgroup.procs", self._version.procs).split()
+        descriptors = sockets = 0
+        # A process outside our pid namespace is shown as 0: it is there, but cannot be looked at.
+        if b"0" in pids:
+            return replace(found, processes=len(pids))
+        for pid in pids:
+            names = _open_files(f"{self._procfs}/{int(pid)}/fd")
+            descriptors += len(names)
+            sockets += sum(name.startswith("socket:") for name in names)
+        return replace(found, processes=len(pids), file_descriptors=descriptors, sockets=sockets)
 
 
-def _cpu_v2(folder: str) -> CpuUsage:
-    stat = _fields(f"{folder}/cpu.stat")
-    return CpuUsage(
-        seconds=stat["usage_usec"] / 1e6,
-        user_seconds=stat["user_usec"] / 1e6,
-        system_seconds=stat["system_usec"] / 1e6,
-    )
+def _usage(steps: tuple[_Step, ...], files: CgroupFiles, faults: Faults, whose: str) -> Usage:
+    found: dict[str, object] = {}
+    for part, field, step in steps:
+        try:
+            found[field] = step(files)
+        except _UNREADABLE as exc:
+            if part not in faults:
+                faults[part] = f"{whose}: {_sentence(exc, files.place)}"
+    return Usage(**found)  # type: ignore[arg-type] # every step returns what its field holds
 
 
-def _text(path: str) -> bytes:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def _sentence(exc: Exception, place: str) -> str:
+    match exc:
+        case ControllerMissingError():
+            return (
+                f"the {exc.controller} controller is not enabled; boot the kernel with "
+                f"cgroup_enable={exc.controller}, or switch this collector off"
+            )
+        case PermissionError():
+            return f"{exc.filename or place}: {exc.strerror}; let the exporter's user read it, or run the exporter as root"
+        case OSError():
+            return f"{exc.filename or place}: {exc.strerror}; see whether other programs can read it"
+        case _:
+            text = str(exc)
+            return f"{place}: {text if len(text) <= _PAGE_OF_TEXT else text[:_PAGE_OF_TEXT] + '…'}; report this with the output of `uname -r`"
+
+
+def _version(cgroupfs: Path, devices: BlockDevices, descriptors: Descriptors) -> _Version | None:
+    if (cgroupfs / "cgroup.controllers").exists():
+        return Version2(cgroupfs, devices=devices, descriptors=descriptors)
+    folders = controller_folders(cgroupfs)
+    return Version1(folders, devices=devices, descriptors=descriptors) if folders else None
+
+
+def _kibibytes(words: list[bytes], name: bytes) -> int:
+    return number(words[words.index(name) + 1]) * 1024
+
+
+def _open_files(folder: str) -> list[str]:
+    """Return what the descriptors of a process are; a process, or a descriptor, may end while we look."""
+    found: list[str] = []
     try:
-        return os.read(descriptor, _CHUNK)
-    finally:
-        os.close(descriptor)
-
-
-def _fields(path: str) -> dict[str, int]:
-    """Read a file of `name value` lines."""
-    words = _text(path).decode("ascii", "replace").split()
-    return {name: int(value) for name, value in zip(words[::2], words[1::2], strict=False)}
+        names = os.listdir(folder)  # noqa: PTH208 - thousands of names
+    except (FileNotFoundError, ProcessLookupError):
+        return found
+    for name in names:
+        try:
+            found.append(os.readlink(f"{folder}/{name}"))  # noqa: PTH115 - as above
+        except FileNotFoundError:
+            continue
+    return found

@@ -9,7 +9,6 @@ import pytest
 
 from exporter.cgroups.collector import CgroupCollector
 from exporter.cgroups.paths import CgroupNamespaceError, derived_path, membership
-from exporter.cgroups.readers import CgroupReader
 from exporter.docker.containers import Status, facts_from_inspect
 from exporter.docker.inventory import Inventory
 
@@ -25,75 +24,15 @@ def snapshot_of(tree, now=1795463000.0):
     return inventory.snapshot(now)
 
 
-def collector_of(tree):
-    """Return a collector for a tree."""
-    return CgroupCollector(procfs=tree / "proc", cgroupfs=tree / "sys")
+def collector_of(tree, *, parts=frozenset({"memory"}), keep=0):
+    """Return a collector for a tree; files are opened anew each time, as ordinary files outlive their names."""
+    return CgroupCollector(procfs=tree / "proc", cgroupfs=tree / "sys", parts=parts, keep=keep)
 
 
 @pytest.fixture(params=["cgroup1", "cgroup2"])
 def tree(request, tmp_path):
     """A recorded host that a test may damage."""
     return Path(shutil.copytree(FIXTURES / request.param, tmp_path / request.param))
-
-
-def by_name(snapshot, readings):
-    """Return readings by container name."""
-    return {view.name: readings.usage.get(view.id) for view in snapshot.containers}
-
-
-@pytest.mark.parametrize(
-    ("version", "expected"),
-    [
-        pytest.param(
-            "cgroup2",
-            {
-                "web": (344064, 339968, 28.181574, 0),
-                "oom": (430080, 430080, 10.39361, 19),
-                "idle": (307200, 307200, 0.551886, 0),
-            },
-            id="version 2, systemd",
-        ),
-        pytest.param(
-            "cgroup1",
-            {"web": (344064, 344064, 2.525324358, 0), "leaky": (389120, 389120, 0.100041213, 1)},
-            id="version 1, cgroupfs",
-        ),
-    ],
-)
-def test_recorded_usage(version, expected):
-    """Every container's memory, working set, CPU time and OOM kills."""
-    host = FIXTURES / version
-    snapshot = snapshot_of(host)
-    readings = collector_of(host).collect(snapshot, driver="systemd")
-    assert readings.fault == ""
-    found = by_name(snapshot, readings)
-    assert found.keys() == expected.keys()
-    for name, (memory, working_set, cpu, ooms) in expected.items():
-        usage = found[name]
-        assert (usage.memory.usage_bytes, usage.memory.working_set_bytes, usage.memory.oom_kills) == (
-            memory,
-            working_set,
-            ooms,
-        ), name
-        assert usage.cpu.seconds == pytest.approx(cpu), name
-
-
-def test_the_host_version_2():
-    """The root of version 2 has no memory.current: anon and file of its memory.stat."""
-    host = CgroupReader(FIXTURES / "cgroup2" / "sys").read_host()
-    assert (host.memory.usage_bytes, host.memory.working_set_bytes, host.cpu.seconds) == (
-        387489792,
-        387489792 - 136859648,
-        226.236,
-    )
-
-
-def test_the_host_version_1():
-    """The root of version 1 has the same files as every cgroup."""
-    root = FIXTURES / "cgroup1" / "sys"
-    host = CgroupReader(root).read_host()
-    assert host.memory.usage_bytes == int((root / "memory" / "memory.usage_in_bytes").read_text())
-    assert host.cpu.seconds == int((root / "cpuacct" / "cpuacct.usage").read_text()) / 1e9
 
 
 def test_paths_are_the_id_label(tree):
@@ -151,18 +90,6 @@ def test_a_stopped_container_keeps_its_path(tree):
     after = collector.collect(stopped, driver="none of both")
     assert after.paths == before
     assert after.usage == {}
-
-
-def test_a_damaged_file_is_a_fault(tree):
-    """A file that does not hold what it should is said, and costs one container."""
-    snapshot = snapshot_of(tree)
-    first = snapshot.containers[0]
-    name = "memory.usage_in_bytes" if tree.name == "cgroup1" else "memory.current"
-    (path,) = [path for path in (tree / "sys").rglob(name) if first.id in str(path)]
-    path.write_text("what?\n")
-    readings = collector_of(tree).collect(snapshot, driver="")
-    assert readings.fault.startswith(f"container {first.name}: ValueError")
-    assert len(readings.usage) == len(snapshot.containers) - 1
 
 
 def test_no_cgroupfs_is_a_fault(tree):
