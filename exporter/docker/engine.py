@@ -237,6 +237,17 @@ class DockerEngine:
             )
         return DockerLostError(f"Docker at {self._place} answered {status} to {_path(error)}: {said}")
 
+    async def stats(self, container: str) -> Mapping[str, Any]:
+        """Ask what one container has used so far: one reading, as the daemon writes it; a stopped container's is empty.
+
+        Raises:
+            ContainerGoneError: The daemon does not know it.
+        """
+        # Without one_shot the daemon waits for a second reading, to tell a rate nobody here wants.
+        return await self._call(
+            lambda: self._client(self._timeout).stats(container, stream=False, one_shot=True), self._timeout
+        )
+
 
 class _Stream:
     """The daemon's event stream, read in a thread and handed to the event loop."""
