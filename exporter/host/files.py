@@ -1,0 +1,44 @@
+"""Reads small kernel files, and says in a few words why one cannot be read."""
+
+import os
+from typing import Final
+
+__all__ = ["GONE", "read", "reason", "text"]
+
+# Removed, or not yet there, or between the two.
+GONE: Final = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
+
+_CHUNK: Final = 65536
+
+
+def read(path: str) -> bytes:
+    """Return a file's content.
+
+    The kernel hands out a long table (`net/dev`, `mountinfo`, `vmstat`) in pieces of at most a page, however large the buffer, so only an
+    empty answer is the end.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = os.read(descriptor, _CHUNK)
+        piece = content
+        while piece:
+            piece = os.read(descriptor, _CHUNK)
+            content += piece
+        return content
+    finally:
+        os.close(descriptor)
+
+
+def text(value: bytes) -> str:
+    """Return bytes as text that can be written as UTF-8, different bytes as different text."""
+    return value.decode("utf-8", "backslashreplace")
+
+
+def reason(exc: Exception) -> str:
+    """Return what went wrong, with the file where it is known."""
+    if isinstance(exc, OSError) and exc.strerror:
+        return f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror
+    return str(exc) or type(exc).__name__

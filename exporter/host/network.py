@@ -1,0 +1,155 @@
+"""Network traffic by container: every network namespace is counted once, at the container that owns it.
+
+A container in the host's namespace reports the host's interfaces, as cAdvisor does; one that joined another container's reports nothing.
+Where two share a namespace by other means, the one that runs longer owns it; that takes a look at `/proc/PID/ns/net`, which needs
+the right to trace the process, and without it such a pair is counted twice.
+"""
+
+import errno
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from exporter.docker.snapshot import ContainerView
+from exporter.host.files import GONE, read, reason
+from exporter.host.netdev import InterfaceCounters, interfaces
+
+__all__ = ["NetworkCollector", "NetworkReadings"]
+
+# What the kernel answers for a process that is gone, or has let go of its namespaces on its way out.
+_ENDED: Final = frozenset({errno.ENOENT, errno.ESRCH, errno.ENOTDIR, errno.EINVAL, errno.ENXIO})
+_REMEDY: Final = (
+    "run the exporter in the host's pid namespace, or mount the host's /proc and say where with --path.procfs"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkReadings:
+    """What one collection found.
+
+    Attributes:
+        by_container: By container id; without those that have nothing to report.
+        host: Of process 1.
+        fault: Why something that should be readable is not; empty when all is well.
+    """
+
+    by_container: Mapping[str, tuple[InterfaceCounters, ...]] = field(default_factory=dict)
+    host: tuple[InterfaceCounters, ...] = ()
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """A container's process, looked at once: neither its namespace nor its being that container's changes.
+
+    Attributes:
+        ours: Whether the process is that container's: in a pid namespace of our own its number may be anybody's.
+        namespace: As the kernel writes it (`net:[4026531840]`); empty when we may not know.
+    """
+
+    pid: int
+    ours: bool
+    namespace: str
+
+
+class NetworkCollector:
+    """Collects readings; one collection at a time, in a thread.
+
+    Args:
+        procfs: Where the host's /proc is.
+    """
+
+    def __init__(self, *, procfs: Path) -> None:
+        self._procfs = str(procfs)
+        self._places: dict[str, _Place] = {}
+        self._host_namespace: str | None = None
+        self._is_host_procfs = False
+
+    def collect(self, views: Iterable[ContainerView]) -> NetworkReadings:
+        """Read the counters of the running ones among these containers, and of the host."""
+        alive = [view for view in views if view.status.alive and view.pid]
+        faults: list[str] = []
+        places = {view.id: place for view in alive if (place := self._place(view, faults)) is not None}
+        self._places = places
+        known = [view for view in alive if view.id in places and places[view.id].ours]
+        self._is_host_procfs = self._is_host_procfs or bool(known)
+        if alive and not self._is_host_procfs:
+            faults.append(f"{self._procfs}: shows none of the {len(alive)} running containers; {_REMEDY}")
+            return NetworkReadings(fault=faults[0])
+        host = self._host(faults)
+        found: dict[str, tuple[InterfaceCounters, ...]] = {}
+        for view in self._owners(known, places):
+            counters = host if self._in_host(view, places[view.id]) else self._read(view, faults)
+            if counters:
+                found[view.id] = counters
+        return NetworkReadings(by_container=found, host=host, fault=faults[0] if faults else "")
+
+    def _owners(self, views: list[ContainerView], places: Mapping[str, _Place]) -> list[ContainerView]:
+        """Return those that report: one for each namespace, and all that are in the host's."""
+        owners: list[ContainerView] = []
+        at: dict[str, int] = {}
+        for view in views:
+            place = places[view.id]
+            if view.facts.network_mode.startswith("container:"):
+                continue
+            if not place.namespace or self._in_host(view, place):
+                owners.append(view)
+            elif place.namespace not in at:
+                at[place.namespace] = len(owners)
+                owners.append(view)
+            elif _seniority(view) < _seniority(owners[at[place.namespace]]):
+                owners[at[place.namespace]] = view
+        return owners
+
+    def _in_host(self, view: ContainerView, place: _Place) -> bool:
+        return view.facts.network_mode == "host" or (
+            bool(place.namespace) and place.namespace == self._host_namespace
+        )
+
+    def _place(self, view: ContainerView, faults: list[str]) -> _Place | None:
+        known = self._places.get(view.id)
+        if known is not None and known.pid == view.pid:
+            return known
+        folder = f"{self._procfs}/{view.pid}"
+        try:
+            ours = view.id.encode() in read(f"{folder}/cgroup")
+        except GONE:
+            return None
+        except OSError as exc:
+            faults.append(f"container {view.name}: {reason(exc)}; {_REMEDY}")
+            return None
+        return _Place(pid=view.pid, ours=ours, namespace=_namespace(folder))
+
+    def _read(self, view: ContainerView, faults: list[str]) -> tuple[InterfaceCounters, ...]:
+        try:
+            return interfaces(read(f"{self._procfs}/{view.pid}/net/dev"))
+        except OSError as exc:
+            if exc.errno not in _ENDED:
+                faults.append(f"container {view.name}: {reason(exc)}; {_REMEDY}")
+        except ValueError as exc:
+            faults.append(f"container {view.name}: {self._procfs}/{view.pid}/net/dev: {reason(exc)}")
+        return ()
+
+    def _host(self, faults: list[str]) -> tuple[InterfaceCounters, ...]:
+        if self._host_namespace is None:
+            self._host_namespace = _namespace(f"{self._procfs}/1")
+        try:
+            return interfaces(read(f"{self._procfs}/1/net/dev"))
+        except OSError as exc:
+            faults.append(f"{reason(exc)}; {_REMEDY}")
+        except ValueError as exc:
+            faults.append(f"{self._procfs}/1/net/dev: {reason(exc)}; {_REMEDY}")
+        return ()
+
+
+def _namespace(folder: str) -> str:
+    try:
+        return os.readlink(f"{folder}/ns/net")  # noqa: PTH115 # it leads to a name, not to a file
+    except OSError:
+        return ""
+
+
+def _seniority(view: ContainerView) -> tuple[float, str]:
+    return (view.started_at or 0.0, view.id)
