@@ -55,23 +55,21 @@ def _creation_time(world: World) -> Iterable[Sample]:
 def _last_seen(world: World) -> Iterable[Sample]:
     if world.readings.host is not None:
         yield HOST, _NONE, int(world.at)
-    for known in world.containers:
+    for known in world.published:
         seen_at = world.at if known.view.status.alive else known.view.finished_at
-        if known.view.published and seen_at is not None and world.at - seen_at <= LINGER_SECONDS:
+        if seen_at is not None and world.at - seen_at <= LINGER_SECONDS:
             yield known.cadvisor, _NONE, int(seen_at)
     for known, seen_at in world.gone:
         yield known.cadvisor, _NONE, int(seen_at)
 
 
 def _oom_events(world: World) -> Iterable[Sample]:
-    return (
-        (known.cadvisor, _NONE, known.view.oom_events) for known in world.containers if known.view.published
-    )
+    return ((known.cadvisor, _NONE, known.view.oom_events) for known in world.published)
 
 
 def _info(world: World) -> Iterable[Sample]:
-    for known in world.containers:
-        if known.view.published and known.view.facts.complete:
+    for known in world.published:
+        if known.view.facts.complete:
             yield known.cadvisor, _info_labels(known.view.facts), 1
 
 

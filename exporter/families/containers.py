@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from exporter.docker.containers import Health, Status
 from exporter.docker.exits import ExitReason
 from exporter.docker.snapshot import ContainerView
-from exporter.families.labels import Labels, LabelSet
+from exporter.families.labels import Labels
 from exporter.families.model import Family, MetricType, Sample, World
 from exporter.memory import COUNTED_REASONS
 
@@ -34,20 +34,8 @@ _COUNTED: Final = _labels("reason", COUNTED_REASONS)
 _REASONS: Final = dict(_labels("reason", ExitReason))
 
 
-def _status(view: ContainerView) -> Iterable[tuple[Labels, float]]:
-    return ((labels, view.status is status) for status, labels in _STATUSES)
-
-
-def _health(view: ContainerView) -> Iterable[tuple[Labels, float]]:
-    return ((labels, view.health is health) for health, labels in _HEALTHS)
-
-
 def _restarts(view: ContainerView) -> Iterable[tuple[Labels, float]]:
     return ((_NONE, view.restarts),)
-
-
-def _exits(view: ContainerView) -> Iterable[tuple[Labels, float]]:
-    return ((labels, view.exits.get(reason, 0)) for reason, labels in _COUNTED)
 
 
 def _last_reason(view: ContainerView) -> Iterable[tuple[Labels, float]]:
@@ -70,6 +58,27 @@ def _first_seen(view: ContainerView) -> Iterable[tuple[Labels, float]]:
     return ((_NONE, view.first_seen),)
 
 
+def _oom_killed(view: ContainerView) -> Iterable[tuple[Labels, float]]:
+    return ((_NONE, view.facts.oom_killed),) if view.facts.complete else ()
+
+
+def _started_at(view: ContainerView) -> Iterable[tuple[Labels, float]]:
+    return () if view.started_at is None else ((_NONE, view.started_at),)
+
+
+def _finished_at(view: ContainerView) -> Iterable[tuple[Labels, float]]:
+    return () if view.finished_at is None else ((_NONE, view.finished_at),)
+
+
+def _restart_count(view: ContainerView) -> Iterable[tuple[Labels, float]]:
+    return ((_NONE, view.facts.restart_count),) if view.facts.complete else ()
+
+
+def _failing_streak(view: ContainerView) -> Iterable[tuple[Labels, float]]:
+    # Docker keeps the count of a check that has stopped, as it keeps its verdict.
+    return () if view.health is Health.NONE else ((_NONE, view.facts.check.streak),)
+
+
 def _watch_info(view: ContainerView) -> Iterable[tuple[Labels, float]]:
     oneoff = "true" if view.oneoff else "false"
     return (((("alerts", view.alerts), ("expect", view.expect), ("oneoff", oneoff)), 1),)
@@ -77,22 +86,49 @@ def _watch_info(view: ContainerView) -> Iterable[tuple[Labels, float]]:
 
 def _per_container(read: _Read) -> Callable[[World], Iterable[Sample]]:
     def samples(world: World) -> Iterable[Sample]:
-        for known in world.containers:
-            if known.view.published:
-                for labels, value in read(known.view):
-                    yield known.ours, labels, value
+        for known in world.published:
+            for labels, value in read(known.view):
+                yield known.ours, labels, value
 
     return samples
 
 
+def _status(world: World) -> Iterable[Sample]:
+    for known in world.published:
+        current = known.view.status
+        for status, labels in _STATUSES:
+            yield known.ours, labels, 1 if status is current else 0
+
+
+def _health(world: World) -> Iterable[Sample]:
+    for known in world.published:
+        current = known.view.health
+        for health, labels in _HEALTHS:
+            yield known.ours, labels, 1 if health is current else 0
+
+
+def _exits(world: World) -> Iterable[Sample]:
+    for known in world.published:
+        exits = known.view.exits
+        for reason, labels in _COUNTED:
+            yield known.ours, labels, exits.get(reason, 0)
+
+
 def _service_containers(world: World) -> Iterable[Sample]:
     views = (known.view for known in world.containers)
-    replicas = [view for view in views if view.compose and not view.oneoff]
-    counts = Counter((view.project, view.service, view.status) for view in replicas)
-    for project, service in sorted({(view.project, view.service) for view in replicas}):
-        labels = LabelSet((("project", project), ("service", service)))
+    counts = Counter(
+        (view.project, view.service, view.status) for view in views if view.compose and not view.oneoff
+    )
+    for (project, service), labels in world.services.items():
         for status, own in _STATES:
             yield labels, own, counts[project, service, status]
+
+
+def _service_expected(world: World) -> Iterable[Sample]:
+    for service, labels in world.services.items():
+        count = world.expected.get(service)
+        if count is not None:
+            yield labels, _NONE, count
 
 
 def _row(name: str, type_: MetricType, help_: str, read: _Read) -> Family:
@@ -102,17 +138,17 @@ def _row(name: str, type_: MetricType, help_: str, read: _Read) -> Family:
 _G, _C = MetricType.GAUGE, MetricType.COUNTER
 
 FAMILIES: Final = (
-    _row(
-        "container_state_status",
-        _G,
-        "State of the container as Docker tells it; restarting as soon as its policy decides so.",
-        _status,
+    Family(
+        name="container_state_status",
+        type=_G,
+        help="State of the container as Docker tells it; restarting as soon as its policy decides so.",
+        samples=_status,
     ),
-    _row(
-        "container_state_health_status",
-        _G,
-        "Verdict of the container's health check; none while it is not running.",
-        _health,
+    Family(
+        name="container_state_health_status",
+        type=_G,
+        help="Verdict of the container's health check; none while it is not running.",
+        samples=_health,
     ),
     _row(
         "container_restarts_total",
@@ -120,7 +156,7 @@ FAMILIES: Final = (
         "Starts by restart policy or after an exit that nobody requested.",
         _restarts,
     ),
-    _row("container_exits_total", _C, "Exits seen, by reason.", _exits),
+    Family(name="container_exits_total", type=_C, help="Exits seen, by reason.", samples=_exits),
     _row(
         "container_last_exit_reason",
         _G,
@@ -141,11 +177,37 @@ FAMILIES: Final = (
         "When this name became known: the zero of its counters.",
         _first_seen,
     ),
+    _row(
+        "container_state_oomkilled",
+        _G,
+        "Docker's own flag that the last run met an OOM kill; unreliable, use container_last_exit_reason.",
+        _oom_killed,
+    ),
+    _row("container_state_startedat", _G, "When the container last started, in Unix seconds.", _started_at),
+    _row("container_state_finishedat", _G, "When the container last stopped, in Unix seconds.", _finished_at),
+    _row(
+        "container_restartcount",
+        _G,
+        "Docker's own count of restarts by policy; a manual start sets it back to 0.",
+        _restart_count,
+    ),
+    _row(
+        "container_health_failing_streak",
+        _G,
+        "Failures in a row of the container's health check.",
+        _failing_streak,
+    ),
     _row("container_watch_info", _G, "How the container's labels say it is to be watched.", _watch_info),
     Family(
         name="compose_service_containers",
         type=_G,
         help="Containers of the Compose service by state, one-off containers left out.",
         samples=_service_containers,
+    ),
+    Family(
+        name="compose_service_expected_containers",
+        type=_G,
+        help="Containers the Compose service should have running: the most that ran together for ten minutes, lowered by requested stops.",
+        samples=_service_expected,
     ),
 )

@@ -9,6 +9,7 @@ from typing import Final, Protocol, TypeVar
 from exporter.cgroups.collector import Readings
 from exporter.cgroups.paths import derived_path
 from exporter.cgroups.usage import CpuUsage, DeviceIo, Limits, MemoryUsage, Pids, Pressure, Usage
+from exporter.docker.compose import Service
 from exporter.docker.snapshot import ContainerView, Snapshot
 from exporter.docker.status import DaemonStatus
 from exporter.families.labels import DEFAULT_ALLOWED, HOST, AllowedLabels, Labels, LabelSet, LabelSets
@@ -32,7 +33,7 @@ Sample = tuple[LabelSet, Labels, float]
 _Part = TypeVar("_Part")
 # One part of a reading, of all who have it, with the labels of their series; the host first.
 Column = tuple[tuple[LabelSet, _Part], ...]
-_NOTHING: Final[Mapping[tuple[str, str], int]] = MappingProxyType({})
+_NOTHING: Final[Mapping[Service, int]] = MappingProxyType({})
 
 
 class MetricType(StrEnum):
@@ -117,7 +118,9 @@ class World:
     Attributes:
         at: The scrape's time, Unix seconds.
         containers: All of them, those never started too.
-        running: Those of them that have processes.
+        published: Those that have series of their own.
+        running: Those of these that have processes.
+        services: The labels of each Compose service, by project and service, in that order.
         gone: Removed a short while ago, each with the time it was last seen.
         measured: The readings of the running ones and of the host.
         expected: How many containers a Compose service should have running, by project and service.
@@ -130,7 +133,9 @@ class World:
 
     at: float
     containers: tuple[Known, ...]
+    published: tuple[Known, ...]
     running: tuple[Known, ...]
+    services: Mapping[Service, LabelSet]
     gone: tuple[tuple[Known, float], ...]
     readings: Readings
     measured: Measured
@@ -138,7 +143,7 @@ class World:
     collectors: tuple[CollectorStatus, ...]
     storage_ok: bool
     version: str
-    expected: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    expected: Mapping[Service, int] = field(default_factory=dict)
     host_name: str = ""
     network: object | None = None
     machine: Machine | None = None
@@ -170,7 +175,7 @@ def world(
     storage_ok: bool,
     version: str,
     label_allow: AllowedLabels = DEFAULT_ALLOWED,
-    expected: Mapping[tuple[str, str], int] = _NOTHING,
+    expected: Mapping[Service, int] = _NOTHING,
     host_name: str = "",
     network: object | None = None,
     machine: Machine | None = None,
@@ -208,7 +213,11 @@ def world(
         )
 
     containers = tuple(known(view) for view in snapshot.containers)
-    running = tuple(known for known in containers if known.view.published and known.view.status.alive)
+    published = tuple(known for known in containers if known.view.published)
+    running = tuple(known for known in published if known.view.status.alive)
+    services = {
+        (view.project, view.service) for view in snapshot.containers if view.compose and not view.oneoff
+    }
     found = [
         (known.cadvisor, usage)
         for known in running
@@ -217,7 +226,12 @@ def world(
     return World(
         at=snapshot.at,
         containers=containers,
+        published=published,
         running=running,
+        services={
+            (project, service): labels.get((("project", project), ("service", service)))
+            for project, service in sorted(services)
+        },
         gone=tuple((known(gone.view), gone.seen_at) for gone in snapshot.gone),
         readings=readings,
         measured=Measured.of([(HOST, readings.host), *found] if readings.host is not None else found),
