@@ -83,11 +83,15 @@ def excerpt(lines: Sequence[Line], *, tail: int, most_bytes: int) -> Excerpt:
         tail: How many at most.
         most_bytes: How long they may be as JSON (`to_json`), together; the newest are kept.
     """
-    cleaned = [clean(line.text) for line in lines[-tail:]]
+    newest = lines[-tail:]
+    cleaned = [clean(line.text) for line in newest]
     found = mask("\n".join(_looked_at(text) for text in cleaned))
     # Masking keeps the number of lines: strict says so.
-    texts = found.text.split("\n") if cleaned else []
-    shown = [replace(line, text=clip(text, _SHOWN)) for line, text in zip(lines[-tail:], texts, strict=True)]
+    texts = [
+        masked + ELLIPSIS if len(text) > _LOOKED_AT else masked
+        for text, masked in zip(cleaned, found.text.split("\n") if cleaned else (), strict=True)
+    ]
+    shown = [replace(line, text=clip(text, _SHOWN)) for line, text in zip(newest, texts, strict=True)]
     fitting = _newest(shown, most_bytes)
     return Excerpt(
         lines=tuple(shown[len(shown) - fitting :]),
@@ -140,7 +144,7 @@ def _looked_at(text: str) -> str:
     if len(text) <= _LOOKED_AT:
         return text
     head, _, cut = text[:_LOOKED_AT].rpartition(" ")
-    return (head if len(cut) < _LOOKED_AT - _SHOWN else text[:_LOOKED_AT]) + ELLIPSIS
+    return head if len(cut) < _LOOKED_AT - _SHOWN else text[:_LOOKED_AT]
 
 
 def _newest(lines: Sequence[Line], most_bytes: int) -> int:

@@ -153,7 +153,7 @@ _NOTHING: Final = frozenset(
 # What logs say about passwords and tokens.
 _PROSE: Final = frozenset(
     "required invalid incorrect expired missing wrong failed failure failing denied is not must cannot can too empty mismatch unset"  # noqa: SIM905 - words
-    " changed ok error errors set string bytes unexpected authentication authorization does has was should please for no the a an".split()
+    " changed ok error errors set string bytes unexpected authentication authorization does has was should please for no the a an and or option flag instead".split()
 )
 
 
