@@ -13,7 +13,8 @@ from exporter.cgroups.usage import CpuUsage, DeviceIo, Limits, MemoryUsage, Pids
 from exporter.docker.containers import Facts, Health
 from exporter.docker.inventory import LINGER_SECONDS
 from exporter.families.labels import HOST, Labels
-from exporter.families.model import Column, Family, Machine, Measured, MetricType, Sample, World
+from exporter.families.model import Column, Family, Measured, MetricType, Sample, World
+from exporter.host.machine import MachineFacts
 
 __all__ = ["FAMILIES"]
 
@@ -41,6 +42,8 @@ def _health(world: World) -> Iterable[Sample]:
 
 
 def _start_time(world: World) -> Iterable[Sample]:
+    if world.node is not None and world.node.boot_time is not None:
+        yield HOST, _NONE, world.node.boot_time
     for known in world.running:
         if known.view.started_at is not None:
             yield known.cadvisor, _NONE, int(known.view.started_at)
@@ -155,7 +158,7 @@ def _memory_failures(world: World) -> Iterable[Sample]:
 def _limit(
     read: Callable[[Limits], _Number],
     fact: Callable[[Facts], _Number],
-    machine: Callable[[Machine], _Number] | None = None,
+    machine: Callable[[MachineFacts], _Number] | None = None,
 ) -> _Samples:
     """Make the samples of a limit.
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from exporter.cgroups.collector import Readings
 from exporter.cgroups.paths import derived_path
@@ -13,13 +13,16 @@ from exporter.docker.compose import Service
 from exporter.docker.snapshot import ContainerView, Snapshot
 from exporter.docker.status import DaemonStatus
 from exporter.families.labels import DEFAULT_ALLOWED, HOST, AllowedLabels, Labels, LabelSet, LabelSets
+from exporter.host.machine import MachineFacts
+from exporter.host.network import NetworkReadings
+from exporter.host.node import NodeReadings
+from exporter.slow.readings import SlowReadings
 
 __all__ = [
     "CollectorStatus",
     "Column",
     "Family",
     "Known",
-    "Machine",
     "Measured",
     "MetricType",
     "Sample",
@@ -51,18 +54,6 @@ class CollectorStatus:
     success: bool
     duration_seconds: float | None
     last_success_at: float | None
-
-
-class Machine(Protocol):
-    """What cAdvisor's families say of the machine as the host's limits; None: not known."""
-
-    @property
-    def memory_bytes(self) -> int | None:
-        """All its memory."""
-
-    @property
-    def swap_bytes(self) -> int | None:
-        """All its swap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +136,10 @@ class World:
     version: str
     expected: Mapping[Service, int] = field(default_factory=dict)
     host_name: str = ""
-    network: object | None = None
-    machine: Machine | None = None
-    node: object | None = None
-    slow: object | None = None
+    network: NetworkReadings | None = None
+    machine: MachineFacts | None = None
+    node: NodeReadings | None = None
+    slow: SlowReadings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,10 +168,10 @@ def world(
     label_allow: AllowedLabels = DEFAULT_ALLOWED,
     expected: Mapping[Service, int] = _NOTHING,
     host_name: str = "",
-    network: object | None = None,
-    machine: Machine | None = None,
-    node: object | None = None,
-    slow: object | None = None,
+    network: NetworkReadings | None = None,
+    machine: MachineFacts | None = None,
+    node: NodeReadings | None = None,
+    slow: SlowReadings | None = None,
 ) -> World:
     """Put together what one scrape publishes.
 
