@@ -3,7 +3,7 @@
 from operator import itemgetter
 from typing import Final
 
-__all__ = ["Fields", "clamp", "limit", "number"]
+__all__ = ["Fields", "clamp", "device_numbers", "limit", "number"]
 
 _LARGEST: Final = 2**64 - 1
 # Version 1 writes the largest number of pages for "no limit", in bytes: 9223372036854771712.
@@ -28,6 +28,14 @@ def limit(text: bytes) -> int:
         return 0
     found = number(text)
     return 0 if found > _UNLIMITED else found
+
+
+def device_numbers(text: bytes) -> tuple[int, int]:
+    """Read a block device's major and minor number, `8:0`."""
+    major, colon, minor = text.partition(b":")
+    if not colon:
+        raise ValueError("a line does not begin with a device's numbers")
+    return number(major), number(minor)
 
 
 class Fields:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.cgroups.devices import BlockDevices
-from exporter.cgroups.fields import Fields, clamp, limit, number
+from exporter.cgroups.fields import Fields, clamp, device_numbers, limit, number
 from exporter.cgroups.files import CgroupFiles, ControllerMissingError, Descriptors
 from exporter.cgroups.paths import V1_CONTROLLERS, Membership
 from exporter.cgroups.usage import CpuUsage, DeviceIo, Limits, MemoryUsage, Pids, Pressure
@@ -226,18 +226,21 @@ def _by_device(text: bytes | None) -> dict[bytes, dict[bytes, int]]:
     for line in (text or b"").splitlines():
         words = line.split()
         if len(words) == 3:
-            found.setdefault(words[0], {})[words[1]] = number(words[2])
+            if words[0] not in found:
+                device_numbers(words[0])
+                found[words[0]] = {}
+            found[words[0]][words[1]] = number(words[2])
         elif len(words) != 2 or words[0] != b"Total":
             raise ValueError("a line is not a device, an operation and a number")
     return found
 
 
 def _device(name: str, numbers: bytes, counts: dict[bytes, int], sizes: dict[bytes, int]) -> DeviceIo:
-    major, minor = numbers.split(b":")
+    major, minor = device_numbers(numbers)
     return DeviceIo(
         device=name,
-        major=int(major),
-        minor=int(minor),
+        major=major,
+        minor=minor,
         read_bytes=sizes.get(b"Read", 0),
         written_bytes=sizes.get(b"Write", 0),
         reads=counts.get(b"Read", 0),

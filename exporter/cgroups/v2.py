@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from exporter.cgroups.devices import BlockDevices
-from exporter.cgroups.fields import Fields, limit, number
+from exporter.cgroups.fields import Fields, device_numbers, limit, number
 from exporter.cgroups.files import CgroupFiles, ControllerMissingError, Descriptors
 from exporter.cgroups.paths import Membership
 from exporter.cgroups.usage import CpuUsage, DeviceIo, Limits, MemoryUsage, Pids, Pressure
@@ -175,15 +175,15 @@ class Version2:
         text = files.read_if_any("io.stat")
         if not text:
             return None if text is None else ()
-        found: list[tuple[bytes, dict[bytes, bytes]]] = []
+        found: list[tuple[bytes, tuple[int, int], dict[bytes, bytes]]] = []
         for word in text.split():
             key, equals, value = word.partition(b"=")
             if equals:
-                found[-1][1][key] = value
+                found[-1][2][key] = value
             else:
-                found.append((word, {}))
+                found.append((word, device_numbers(word), {}))
         return tuple(
-            _device(self._devices.name(numbers), numbers, counts) for numbers, counts in found if counts
+            _device(self._devices.name(word), numbers, counts) for word, numbers, counts in found if counts
         )
 
     def pressure(self, files: CgroupFiles) -> Pressure | None:
@@ -239,13 +239,13 @@ def _limit_if_any(files: CgroupFiles, name: str) -> int | None:
     return None if text is None else limit(text)
 
 
-def _device(name: str, numbers: bytes, counts: dict[bytes, bytes]) -> DeviceIo:
-    major, minor = numbers.split(b":")
+def _device(name: str, numbers: tuple[int, int], counts: dict[bytes, bytes]) -> DeviceIo:
+    major, minor = numbers
     read, written = number(counts.get(b"rbytes", b"0")), number(counts.get(b"wbytes", b"0"))
     return DeviceIo(
         device=name,
-        major=int(major),
-        minor=int(minor),
+        major=major,
+        minor=minor,
         read_bytes=read,
         written_bytes=written,
         reads=number(counts.get(b"rios", b"0")),
