@@ -20,6 +20,7 @@ import requests.exceptions
 import urllib3.exceptions
 
 from exporter.docker.containers import Facts, facts_from_inspect, facts_from_summary
+from exporter.docker.disk import Layer, Volume, created_of_image, layer_of_inspect, volumes_of_usage
 from exporter.docker.events import ACTIONS
 from exporter.docker.status import DaemonInfo
 from exporter.errors import (
@@ -247,6 +248,41 @@ class DockerEngine:
         return await self._call(
             lambda: self._client(self._timeout).stats(container, stream=False, one_shot=True), self._timeout
         )
+
+    async def size_of(self, container: str, *, seconds: float) -> Layer:
+        """Have a container's writable layer measured; the daemon reads every file of it, so give it time.
+
+        Raises:
+            ContainerGoneError: The daemon does not know it.
+        """
+        return layer_of_inspect(
+            await self._get(f"/containers/{container}/json", seconds=seconds, params={"size": "1"})
+        )
+
+    async def image_created(self, image: str, *, seconds: float) -> float | None:
+        """Ask when an image was built (Unix seconds); None when that is not known, or the image was removed from under its containers."""
+
+        def ask() -> Any:
+            client: Any = self._client(seconds)
+            try:
+                return client.inspect_image(image)
+            except docker.errors.ImageNotFound:
+                return {}
+
+        return created_of_image(await self._call(ask, seconds))
+
+    async def volumes(self, *, seconds: float) -> tuple[Volume, ...]:
+        """Have all volumes measured; a daemon before API 1.42 measures all images and containers as well, so give it time."""
+        return volumes_of_usage(await self._get("/system/df", seconds=seconds, params={"type": "volume"}))
+
+    async def _get(self, path: str, *, seconds: float, params: Mapping[str, str]) -> Any:
+        """Ask what the package has no call for."""
+
+        def ask() -> Any:
+            client: Any = self._client(seconds)  # the stubs know the public calls only
+            return client._result(client._get(client._url(path), params=params), json=True)  # noqa: SLF001 - the package's calls take no such parameters
+
+        return await self._call(ask, seconds)
 
 
 class _Stream:
