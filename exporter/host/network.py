@@ -45,12 +45,10 @@ class _Place:
     """A container's process, looked at once: neither its namespace nor its being that container's changes.
 
     Attributes:
-        ours: Whether the process is that container's: in a pid namespace of our own its number may be anybody's.
         namespace: As the kernel writes it (`net:[4026531840]`); empty when we may not know.
     """
 
     pid: int
-    ours: bool
     namespace: str
 
 
@@ -73,7 +71,7 @@ class NetworkCollector:
         faults: list[str] = []
         places = {view.id: place for view in alive if (place := self._place(view, faults)) is not None}
         self._places = places
-        known = [view for view in alive if view.id in places and places[view.id].ours]
+        known = [view for view in alive if view.id in places]
         self._is_host_procfs = self._is_host_procfs or bool(known)
         if alive and not self._is_host_procfs:
             faults.append(f"{self._procfs}: shows none of the {len(alive)} running containers; {_REMEDY}")
@@ -114,13 +112,14 @@ class NetworkCollector:
             return known
         folder = f"{self._procfs}/{view.pid}"
         try:
-            ours = view.id.encode() in read(f"{folder}/cgroup")
+            # In a pid namespace of our own, or a moment after its end, the number may be anybody's.
+            if view.id.encode() in read(f"{folder}/cgroup"):
+                return _Place(pid=view.pid, namespace=_namespace(folder))
         except GONE:
-            return None
+            pass
         except OSError as exc:
             faults.append(f"container {view.name}: {reason(exc)}; {_REMEDY}")
-            return None
-        return _Place(pid=view.pid, ours=ours, namespace=_namespace(folder))
+        return None
 
     def _read(self, view: ContainerView, faults: list[str]) -> tuple[InterfaceCounters, ...]:
         try:
