@@ -28,6 +28,10 @@ def read(path: str) -> bytes:
             piece = os.read(descriptor, _CHUNK)
             content += piece
         return content
+    except OSError as exc:
+        # Only opening says which file it was.
+        exc.filename = path
+        raise
     finally:
         os.close(descriptor)
 
