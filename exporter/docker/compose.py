@@ -40,7 +40,7 @@ class _Replicas:
 
     Attributes:
         expected: How many containers should run.
-        containers: By id when the end was told that its expectation was lowered for; None: none yet.
+        containers: By id when it ended, if that has lowered the expectation.
     """
 
     expected: int = 0
@@ -115,17 +115,13 @@ class ComposeExpectations:
 
     def _observe(self, replicas: _Replicas, views: Iterable[ContainerView], now: float) -> None:
         before = (replicas.expected, replicas.containers)
-        known = replicas.containers
-        ends = {view.id: _end(view) for view in views}
+        known, ends = replicas.containers, {view.id: _end(view) for view in views}
         told = any(at is not None and at != known.get(container) for container, at in ends.items())
         if told or known.keys() - ends.keys():
             held = sum(view.status.alive or view.status is Status.RESTARTING for view in views)
             replicas.expected = min(replicas.expected, held)
-        # What ended for a reason nobody minds stays told when it runs again: only a later end is news.
-        replicas.containers = {
-            container: known.get(container) if at is None else at for container, at in ends.items()
-        }
         replicas.expected = max(replicas.expected, _together(views, now))
+        replicas.containers = ends
         self.revision += before != (replicas.expected, replicas.containers)
 
 
