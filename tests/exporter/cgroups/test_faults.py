@@ -104,7 +104,7 @@ def test_a_garbled_file_costs_its_part(damaged, text):
 
 
 @settings(
-    max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_any_bytes_cost_one_part_at_most(damaged, data):
