@@ -20,6 +20,8 @@ _DEFAULT_KEYS: Final = (
     "com.docker.stack.namespace",
     "com.docker.swarm.service.name",
 )
+# Far more series than one label set has; devices and interfaces come and go while the host's set stays.
+_TEXTS_KEPT: Final = 4096
 _NOT_IN_A_NAME: Final = re.compile(r"[^a-zA-Z0-9_]")
 
 
@@ -35,6 +37,8 @@ class _Texts(dict[Labels, str]):
     def __missing__(self, own: Labels) -> str:
         pairs = sorted((name, value) for name, value in self._labels + own if value)
         text = "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in pairs) + "}" if pairs else ""
+        if len(self) >= _TEXTS_KEPT:
+            self.clear()
         self[own] = text
         return text
 

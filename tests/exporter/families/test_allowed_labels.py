@@ -93,3 +93,12 @@ def test_a_text_is_written_once():
     own = (("device", "/dev/vda"),)
     assert labels.texts[own] == '{device="/dev/vda",name="web"}'
     assert labels.texts[own] is labels.text(own)
+
+
+def test_texts_do_not_pile_up():
+    """Devices that come and go leave nothing behind on a label set that stays."""
+    labels = LabelSet((("id", "/"),))
+    for number in range(10_000):
+        labels.text((("device", f"/dev/dm-{number}"),))
+    assert len(labels.texts) < 5_000
+    assert labels.text((("device", "/dev/dm-9999"),)) == '{device="/dev/dm-9999",id="/"}'

@@ -8,44 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.cgroups.collector import Readings
-from exporter.cgroups.usage import CpuUsage, DeviceIo, Limits, MemoryUsage, Pids, Pressure, Usage
+from exporter.cgroups.usage import CpuUsage, DeviceIo, Limits, MemoryUsage, Pids, Usage
 from exporter.docker.containers import Health, RestartPolicy
 from exporter.families import cadvisor
-from exporter.host.machine import MachineFacts
 from exporter.host.node import NodeReadings
+from tests.exporter.families.readings import DISK, FULL, MACHINE
 from tests.exporter.stories import EPOCH, ID, Story, facts, world_of
 from tests.size import examples
 
 FAMILIES = {family.name: family for family in cadvisor.FAMILIES}
-
-
-def numbered(type_, start, **given):
-    """Return a record whose every number is its own, so that no two can be mistaken for each other."""
-    numbers = {field.name: start + place for place, field in enumerate(fields(type_))}
-    return type_(**{**numbers, **given})
-
-
-DISK = DeviceIo(
-    device="/dev/vda",
-    major=254,
-    minor=16,
-    read_bytes=401,
-    written_bytes=402,
-    reads=403,
-    writes=404,
-    operations=(("Read", 405), ("Write", 406), ("Discard", 407)),
-)
-FULL = Usage(
-    cpu=numbered(CpuUsage, 100),
-    memory=numbered(MemoryUsage, 200),
-    io=(DISK,),
-    pressure=numbered(Pressure, 300),
-    limits=numbered(Limits, 500),
-    pids=numbered(Pids, 600),
-)
-
-
-MACHINE = MachineFacts(memory_bytes=8_000_000, swap_bytes=2_000_000)
 
 
 def world(usage=None, *, host=None, machine=None, node=None, **changes):
