@@ -30,4 +30,6 @@ FULL = Usage(
     limits=numbered(Limits, 500),
     pids=numbered(Pids, 600),
 )
-MACHINE = MachineFacts(memory_bytes=8_000_000, swap_bytes=2_000_000)
+MACHINE = MachineFacts(
+    cpu_cores=4, cpu_physical_cores=2, cpu_sockets=1, memory_bytes=8_000_000, swap_bytes=2_000_000
+)
