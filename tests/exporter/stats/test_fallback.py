@@ -107,6 +107,15 @@ async def test_a_part_that_follows_begins_anew(scrapes):
     assert threads(scrapes.scrape()) == {"a": 1, "b": 1}
 
 
+async def test_a_part_that_goes_back_leaves_the_other(scrapes):
+    """Cgroups can be read again, processes cannot: what is known of interfaces stays."""
+    scrapes.scrape()
+    await scrapes.answered()
+    filled = scrapes.scrape(usage=NAMES)
+    assert threads(filled) == {"a": 99, "b": 99}
+    assert filled.interfaces.keys() == {"a", "b"}
+
+
 async def test_an_api_that_fails_is_no_success(scrapes):
     """Neither path serves: both say so."""
     scrapes.source.failing = {"a": DockerForbiddenError("the proxy refuses")}

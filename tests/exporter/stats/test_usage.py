@@ -226,6 +226,12 @@ def test_working_set(memory, working_set):
     assert usage.memory.working_set_bytes == working_set
 
 
+@pytest.mark.parametrize("value", [True, 1.5, "7", -1, None], ids=repr)
+def test_what_is_no_count(value):
+    """Docker writes whole numbers; anything else is none."""
+    assert usage_from_stats({"memory_stats": {"usage": value}}) == (Usage(), ())
+
+
 @pytest.mark.parametrize(
     ("pids", "expected"),
     [
