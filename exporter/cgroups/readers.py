@@ -132,10 +132,11 @@ class CgroupReader:
         if self._host is None:
             return None
         try:
-            return _usage(self._host_steps, self._host, faults, "host")
+            found = _usage(self._host_steps, self._host, faults, "host")
         except CgroupGoneError:
-            faults.setdefault("cgroups", f"host: {self._host.place} is gone")
+            faults.setdefault("cgroups", f"host: {self._host.place} is gone; was the cgroupfs unmounted?")
             return None
+        return found if found != Usage() else None
 
     def _chosen(
         self,

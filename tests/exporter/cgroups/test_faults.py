@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from exporter.cgroups.files import CgroupFiles, CgroupGoneError, Descriptors
 from exporter.cgroups.readers import ALL_PARTS, DEFAULT_PARTS
-from tests.exporter.cgroups.hosts import OLD, OOM, WEB, Host
+from tests.exporter.cgroups.hosts import DISK, OLD, OOM, WEB, Host
 from tests.size import examples
 
 # The field of Usage each file belongs to.
@@ -157,6 +157,51 @@ def test_the_first_sentence_about_a_part_is_kept(tmp_path):
     first = next(view.name for view in host.snapshot.containers if view.id in (WEB, OOM))
     assert readings.faults["memory"].startswith(f"container {first}: ")
     assert readings.fault in readings.faults.values()
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    """The sentence has the kernel's words; a container whose process cannot be looked at is told of as a whole."""
+    host = Host.copy("v2", tmp_path)
+    peak, process = host.file("memory.peak", WEB), host.folder / "proc" / "638" / "cgroup"
+    for path in (peak, process):
+        path.unlink()
+        path.mkdir()
+    readings = host.collect()
+    assert readings.faults == {
+        "memory": f"container web: {peak}: Is a directory; see whether other programs can read it",
+        "cgroups": f"container disk: {process}: Is a directory; let the exporter's user read the host's /proc",
+    }
+    assert readings.usage[WEB].memory is None
+    assert DISK not in readings.usage
+
+
+def test_a_host_of_which_nothing_can_be_read(tmp_path):
+    """It has no reading at all, and every part is told of."""
+    host = Host.copy("v2", tmp_path)
+    for path in [*host.cgroupfs.glob("*.*"), host.folder / "proc" / "meminfo"]:
+        if path.is_file() and path.name not in ("cgroup.controllers", "io.stat"):
+            path.write_text("what?")
+    host.file("io.stat").unlink()
+    readings = host.collect()
+    assert readings.host is None
+    assert sorted(readings.faults) == ["cpu", "limits", "memory", "pressure"]
+    assert WEB in readings.usage
+
+
+def test_a_disk_that_is_plugged_in(tmp_path):
+    """Its name is known at the next collection; one that is pulled out has none any more."""
+    host = Host.copy("v2", tmp_path)
+    collector = host.collector()
+    disk = host.folder / "sys" / "block" / "vda"
+    for there in (True, False, True):
+        if there:
+            disk.mkdir(exist_ok=True)
+            (disk / "dev").write_text("254:0\n")
+        else:
+            (disk / "dev").unlink()
+            disk.rmdir()
+        (io,) = collector.collect(host.snapshot, driver="").usage[WEB].io
+        assert io.device == ("/dev/vda" if there else "")
 
 
 def test_only_the_wanted_parts_are_read(tmp_path):
