@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from exporter.errors import ExporterError
+from exporter.errors import DockerAbsentError, ExporterError
 from exporter.families.model import CollectorStatus
 from exporter.slow.schedule import Pace, Schedule
 from vakhta import logs
@@ -61,6 +61,7 @@ class Fact(Generic[_T]):
         self._clocks = clocks
         self._keys: frozenset[str] = frozenset()
         self._fault_told = False
+        self._nobody_there = False
         self._duration: float | None = None
         self._last_success_at: float | None = None
 
@@ -69,10 +70,14 @@ class Fact(Generic[_T]):
         """How it is doing; before the first answer nothing is wrong yet."""
         return CollectorStatus(
             name=self.name,
-            success=not self._schedule.failing,
+            success=not self._failing,
             duration_seconds=self._duration,
             last_success_at=self._last_success_at,
         )
+
+    @property
+    def _failing(self) -> bool:
+        return self._nobody_there or bool(self._schedule.failing)
 
     def keep(self, keys: Collection[str], now: float) -> None:
         """Know exactly these keys."""
@@ -93,14 +98,17 @@ class Fact(Generic[_T]):
     async def ask(self, key: str) -> None:
         """Ask for a key that was taken, and keep the answer."""
         began = self._clocks.monotonic()
-        fault = "given up"
+        fault, nobody_there = "given up", False
         try:
-            fault = await self._try(key)
+            fault, nobody_there = await self._try(key)
         finally:
             # Even when cancelled: a place that is not given back is lost for good.
             ended = self._clocks.monotonic()
-            self._duration = ended - began
-            self._schedule.ended(key, ended, ok=not fault)
+            self._duration, self._nobody_there = ended - began, nobody_there
+            if nobody_there:
+                self._schedule.unanswered(key, ended)
+            else:
+                self._schedule.ended(key, ended, ok=not fault)
         if not fault:
             self._tell_recovery()
         elif key in self._keys and not self._fault_told:
@@ -108,30 +116,33 @@ class Fact(Generic[_T]):
             self._fault_told = True
             _log.warning("a slow fact cannot be collected", fact=self.name, of=key, error=fault)
 
-    async def _try(self, key: str) -> str:
-        """Return why there is no answer; empty when there is, or nobody could have one."""
+    async def _try(self, key: str) -> tuple[str, bool]:
+        """Return why there is no answer (empty when there is, or nobody could have one), and whether nobody is there to ask."""
         try:
             async with asyncio.timeout(self._seconds + _GRACE_SECONDS):
                 value = await self._ask(key)
         except TimeoutError as exc:
-            return str(exc) or f"no answer within {self._seconds:g} s"
+            return str(exc) or f"no answer within {self._seconds:g} s", False
         except (ExporterError, OSError) as exc:
-            return str(exc) or type(exc).__name__
+            return str(exc) or type(exc).__name__, isinstance(exc, DockerAbsentError)
         except Exception as exc:  # noqa: BLE001 - whatever it is, it costs this key only
             _log.exception("a slow fact failed unexpectedly", fact=self.name, of=key)
-            return f"{type(exc).__name__}: {exc}"
+            return f"{type(exc).__name__}: {exc}", False
+        self._take_in(key, value)
+        return "", False
+
+    def _take_in(self, key: str, value: _T | None) -> None:
         self._last_success_at = self._clocks.wall()
         if value is None or key not in self._keys:
             self._drop(key)
         else:
             self.values[key], self.taken_at[key] = value, self._last_success_at
-        return ""
 
     def _drop(self, key: str) -> None:
         self.values.pop(key, None)
         self.taken_at.pop(key, None)
 
     def _tell_recovery(self) -> None:
-        if self._fault_told and not self._schedule.failing:
+        if self._fault_told and not self._failing:
             self._fault_told = False
             _log.info("the slow fact can be collected again", fact=self.name)

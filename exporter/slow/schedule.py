@@ -6,7 +6,8 @@ Each key is asked at once when it is new and then once per interval. Three thing
   hang, one place is for those that answer.
 - **Duty.** After a call that succeeded and took d seconds, nothing begins for d / duty seconds since it began. So a disk that is slow to walk
   is walked less often, and all keys wait their turn in the order they fell due. A call that failed costs the others nothing.
-- **Back-off.** A key that failed is asked again after a time that doubles, and never before its own failure had paid for its duty.
+- **Back-off.** A key that failed is asked again after a time that doubles, and never before its own failure had paid for its duty. Where
+  nobody is there to answer, that is no key's fault: one after another is tried at the shortest of these times until somebody is.
 
 There is no randomness: the spread comes from the duty, and the same calls with the same times give the same schedule.
 """
@@ -90,6 +91,11 @@ class Schedule:
         turn.due = (
             began + self._pace.interval if ok else now + max(price, self._pace.after_failures(turn.failures))
         )
+
+    def unanswered(self, key: str, now: float) -> None:
+        """Take in that a call ended because nobody is there to answer any: the key stays due, and all rest a while."""
+        del self._running[key]
+        self._rest_until = max(self._rest_until, now + self._pace.retry)
 
     def wakes_at(self) -> float | None:
         """Return when there is something to take if no call ends before; None: only the end of a call, or a new key, changes that."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.docker.containers import Status
 from exporter.docker.disk import Volume
-from exporter.errors import ContainerGoneError, DockerTimeoutError
+from exporter.errors import ContainerGoneError, DockerAbsentError, DockerTimeoutError
 from exporter.slow.facts import FACTS, SlowFacts
 from tests.exporter.slow.virtual import EPOCH, Host, ScriptedEngine, clocks, container, in_virtual_time
 from tests.size import examples
@@ -163,6 +163,39 @@ def test_a_container_that_is_gone_is_no_failure():
     in_virtual_time(play())
 
 
+def test_a_daemon_that_is_not_there_is_tried_once_a_minute():
+    """Not once per container; an hour later everything is asked within a minute of its return."""
+
+    async def play():
+        names = [f"web-{number}" for number in range(50)]
+        async with Host(*names) as host:
+            absent = DockerAbsentError("Docker is not running")
+            host.engine.faults.update(dict.fromkeys(names, absent))
+            await asyncio.sleep(3600)
+            assert len(host.engine.calls) <= 2 * 61
+            assert not host.status("size").success
+            host.engine.faults.clear()
+            await asyncio.sleep(70)
+            assert set(host.slow.readings().sizes) == set(names)
+            assert host.status("size").success
+
+    in_virtual_time(play())
+
+
+def test_an_answer_that_comes_after_the_removal_is_dropped():
+    """At once, not at the next look."""
+
+    async def play():
+        async with Host("a", engine=ScriptedEngine({"a": 21.0})) as host:
+            await asyncio.sleep(1)
+            host.views.clear()
+            await asyncio.sleep(21)
+            assert len(host.engine.calls) == 1
+            assert host.slow.readings().sizes == {}
+
+    in_virtual_time(play())
+
+
 def test_one_that_never_ran_has_no_size():
     """It has no series."""
 
@@ -257,6 +290,11 @@ def test_logs_are_added_up_from_their_files(tmp_path):
             host.views["a"] = container("a", log_path="/docker/containers/a/a-json.log")
             await asyncio.sleep(1)
             assert (host.slow.readings().logs, host.slow.hidden()) == ({"a": 100}, "")
+            last, removed = host.views.pop("b"), host.views.pop("a")
+            host.views["b"] = container("b", log_path="/docker/containers/b/b-json.log")
+            await asyncio.sleep(5)
+            assert host.slow.readings().logs == {}, "its log was looked at before its removal, and not since"
+            host.views.update(a=removed, b=last)
             (folder / "a-json.log.1").write_bytes(b"x" * 1000)
             await asyncio.sleep(31)
             assert host.slow.readings().logs == {"a": 1100}

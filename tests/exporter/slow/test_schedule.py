@@ -95,6 +95,19 @@ def test_a_failure_costs_others_nothing():
     assert schedule.take(60.0) == ["b"]
 
 
+def test_nobody_there_is_no_keys_fault():
+    """One try after another, a minute apart, and nobody's place in the order is lost; then all go on."""
+    schedule = Schedule(Pace(interval=300, retry=60))
+    schedule.keep(["a", "b"], 0.0)
+    for now in (0.0, 60.0, 120.0):
+        assert schedule.take(now) == ["a"]
+        schedule.unanswered("a", now)
+        assert (schedule.take(now), schedule.wakes_at(), schedule.failing) == ([], now + 60, frozenset())
+    assert schedule.take(180.0) == ["a"]
+    schedule.ended("a", 180.0, ok=True)
+    assert schedule.take(180.0) == ["b"]
+
+
 def test_a_forgotten_key_keeps_its_place_until_its_call_ends():
     """Removal does not make a third call possible, and a key that comes back waits for its own end."""
     schedule = Schedule(Pace(interval=300, at_once=1))
