@@ -22,16 +22,16 @@ def read(path: str) -> bytes:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        content = os.read(descriptor, _CHUNK)
-        piece = content
+        content = piece = os.read(descriptor, _CHUNK)
         while piece:
             piece = os.read(descriptor, _CHUNK)
             content += piece
-        return content
     except OSError as exc:
         # Only opening says which file it was.
         exc.filename = path
         raise
+    else:
+        return content
     finally:
         os.close(descriptor)
 

@@ -62,6 +62,8 @@ class NetworkCollector:
     def __init__(self, *, procfs: Path) -> None:
         self._procfs = str(procfs)
         self._places: dict[str, _Place] = {}
+        # The table last read and what it says: most containers are silent between two scrapes, and parsing costs as much as reading.
+        self._tables: dict[str, tuple[bytes, tuple[InterfaceCounters, ...]]] = {}
         self._host_namespace: str | None = None
         self._is_host_procfs = False
 
@@ -71,6 +73,7 @@ class NetworkCollector:
         faults: list[str] = []
         places = {view.id: place for view in alive if (place := self._place(view, faults)) is not None}
         self._places = places
+        self._tables = {container: table for container, table in self._tables.items() if container in places}
         known = [view for view in alive if view.id in places]
         self._is_host_procfs = self._is_host_procfs or bool(known)
         if alive and not self._is_host_procfs:
@@ -123,7 +126,11 @@ class NetworkCollector:
 
     def _read(self, view: ContainerView, faults: list[str]) -> tuple[InterfaceCounters, ...]:
         try:
-            return interfaces(read(f"{self._procfs}/{view.pid}/net/dev"))
+            content = read(f"{self._procfs}/{view.pid}/net/dev")
+            table = self._tables.get(view.id)
+            if table is None or table[0] != content:
+                table = self._tables[view.id] = (content, interfaces(content))
+            return table[1]
         except OSError as exc:
             if exc.errno not in _ENDED:
                 faults.append(f"container {view.name}: {reason(exc)}; {_REMEDY}")

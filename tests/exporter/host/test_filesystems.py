@@ -151,6 +151,14 @@ def test_unmounted(host):
     assert host.probe(b"/").keys() == {b"/"}
 
 
+def test_mounted_again(host):
+    """What is mounted at the same place later does not inherit the space of what was there before."""
+    host.until({b"/usb": SPACE}, b"/usb")
+    host.until({b"/": SPACE}, b"/")
+    host.stuck.add(b"/usb")
+    assert b"/usb" not in host.probe(b"/", b"/usb")
+
+
 def test_ask_the_kernel(tmp_path):
     """The numbers are df's; a mounted file is no filesystem to watch; what is not there fails."""
     found = space(os.fsencode(tmp_path))

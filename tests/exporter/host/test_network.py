@@ -97,6 +97,15 @@ def test_restarted_container_is_looked_at_again(procfs):
     assert set(readings.by_container) == {WEB, IDLE}
 
 
+def test_counters_move(procfs):
+    """Every look shows the counters as they are then."""
+    collector = NetworkCollector(procfs=procfs)
+    collector.collect(views_of(*ALL))
+    path = procfs / "553/net/dev"
+    path.write_text(path.read_text().replace("1252", "1253"))
+    assert received(collector.collect(views_of(*ALL)))[WEB] == {"eth0": 1253}
+
+
 def test_foreign_pid_namespace(tmp_path):
     """A /proc that shows none of the containers is not the host's: nothing of it is published, and the fault says what to do."""
     procfs = copy_of(DEBIAN, tmp_path) / "proc"
