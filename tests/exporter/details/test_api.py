@@ -257,6 +257,25 @@ async def test_one_inspect_for_all_who_wait(serve):
     assert len(served.engine.inspected) == 2
 
 
+async def test_died_while_asked(serve):
+    """What events told meanwhile is newer than the inspect's answer."""
+    arrived = asyncio.Event()
+
+    def snapshot(now):
+        arrived.set()
+        return served.story.inventory.snapshot(now)
+
+    served = await serve(snapshot=snapshot)
+    served.engine.hangs.clear()
+    asking = asyncio.create_task(served.get("/api/v1/containers/web"))
+    async with asyncio.timeout(10):
+        await arrived.wait()
+        served.story.play("10 die 3")
+        served.engine.hangs.set()
+        _, _, body = await asking
+    assert (body["state"], body["exit_code"], body["exit_reason"]) == ("exited", 3, "error")
+
+
 async def test_recreated_while_asked(serve):
     """The old container's inspect says nothing about the new one."""
     served = await serve()

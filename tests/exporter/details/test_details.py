@@ -313,6 +313,7 @@ def test_image_change(second, previous):
     assert details.of("web", 2.0)["image_changed_at"] is None, "an incomplete look tells of no change"
     for container in (OTHER, "77" * 32):
         details.observe(Snapshot(at=3.0, containers=(view(**{**made, "id": container}),)), {}, 3.0)
+        assert list(details._names) == [container], "ids of containers that were replaced are not kept"
         found = details.of("web", 3.0)
         assert (found["image"], found["image_changed_at"], found["previous_image"]) == (
             image,
@@ -374,8 +375,8 @@ def test_gone_for_a_quarter_of_an_hour():
         .play("10 kill 9\n10.1 die 137\n10.2 destroy")
     )
     assert watched.details.is_gone("web")
-    fresh = facts(status=Status.PAUSED)
-    found = watched.of(fresh=fresh)
+    # Asked before it went, answered after.
+    found = watched.of(fresh=facts(status=Status.REMOVING, started_at=EPOCH + 60.0))
     assert (found["state"], found["exit_reason"], found["exit_code"]) == ("exited", "requested", 137)
     assert (found["observed_at"], found["memory"]["usage_bytes"]) == (at(9), 7)
     watched.story.wait(GONE_SECONDS - 1)
@@ -404,6 +405,7 @@ def test_gone_ones_are_not_kept_without_number():
         here = view(name=f"job-{number}", id=f"{number:064}")
         details.observe(Snapshot(at=float(number), containers=(here,)), {here.id: reading(1)}, float(number))
     assert 200 < len(details) < 300
+    assert len(details._names) == len(details)
     assert details.of("job-998", 1000.0) is not None
     assert details.of("job-1", 1000.0) is None
 
