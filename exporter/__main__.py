@@ -5,12 +5,14 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from exporter import config
 from exporter.service import Exporter, Settings, own_version
 from exporter.storage import default_folder
 from vakhta import logs, service
+from vakhta.secrets import SecretError
 from vakhta.service import ExitCode
 from vakhta.web import ListenError
 from vakhta.yamlnodes import ConfigError
@@ -24,16 +26,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     logs.configure(level=flags.log_level, format=flags.log_format)
     try:
         settings = Settings(
-            config=config.read(flags.config_file, os.environ),
+            config=_switched(config.read(flags.config_file, os.environ), flags),
             listen=flags.listen,
             procfs=flags.procfs,
             cgroupfs=flags.cgroupfs,
+            sysfs=flags.sysfs,
+            rootfs=flags.rootfs,
             storage=flags.storage or default_folder(os.environ, Path.home()),
         )
     except ConfigError as exc:
         sys.stderr.write(f"{exc}\n")
         return ExitCode.CONFIGURATION
+    except SecretError as exc:
+        sys.stderr.write(f"vakhta-exporter: {exc}\n")
+        return ExitCode.CONFIGURATION
     return service.run(lambda stop: _run(settings, stop))
+
+
+def _switched(found: config.Config, flags: argparse.Namespace) -> config.Config:
+    """Return the configuration with the collectors that flags switch on or off."""
+    said = {name: getattr(flags, f"collector_{name}") for name in config.COLLECTORS}
+    enabled = {
+        name for name in config.COLLECTORS if (name in found.enabled if said[name] is None else said[name])
+    }
+    return replace(found, enabled=frozenset(enabled))
 
 
 async def _run(settings: Settings, stop: asyncio.Event) -> int:
@@ -99,6 +115,30 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the host's cgroup file system (default: %(default)s)",
     )
+    add(
+        "--path.sysfs",
+        dest="sysfs",
+        type=Path,
+        default=Path("/sys"),
+        metavar="DIR",
+        help="the host's /sys (default: %(default)s)",
+    )
+    add(
+        "--path.rootfs",
+        dest="rootfs",
+        type=Path,
+        default=Path("/"),
+        metavar="DIR",
+        help="the host's root directory (default: %(default)s)",
+    )
+    for name in config.COLLECTORS:
+        add(
+            f"--collector.{name}",
+            dest=f"collector_{name}",
+            action=argparse.BooleanOptionalAction,
+            default=None,
+            help=f"run the {name} collector, or not (default: {'yes' if name in config.ON else 'no'})",
+        )
     add(
         "--storage.path",
         dest="storage",

@@ -3,17 +3,24 @@
 import fnmatch
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 from exporter.docker.engine import DEFAULT_HOST
+from vakhta.secrets import Secret, SecretError, from_env
 from vakhta.yamlnodes import Document, Node, load
 
-__all__ = ["COLLECTORS", "Config", "read"]
+__all__ = ["COLLECTORS", "OFF", "ON", "SCHEDULED", "Config", "read"]
 
-COLLECTORS: Final = ("docker", "cgroups")
+ON: Final = frozenset({"docker", "cgroups", "network", "node", "machine", "size", "logs", "images", "stats"})
+"""The collectors that run unless somebody says otherwise."""
+OFF: Final = frozenset({"processes", "volumes"})
+"""Those that cost more than most want to pay: a look at every process, a walk over every volume."""
+COLLECTORS: Final = tuple(sorted(ON | OFF))
+SCHEDULED: Final = frozenset({"size", "logs", "images", "volumes"})
+"""Those with an interval of their own; the others run at every scrape."""
 _SHORTEST: Final = timedelta(seconds=1)
 _SCHEMES: Final = ("unix://", "tcp://", "http://", "https://")
 
@@ -28,7 +35,11 @@ class Config:
         docker_timeout: How long any of its answers may take.
         resync_interval: How often the whole list of containers is compared.
         ignore: Containers whose name matches one of these shell patterns (`ci-*`) are not exported.
+        label_allow: Keys of container labels that cAdvisor's series have beside Compose's and Swarm's.
         enabled: The collectors that run.
+        intervals: Of scheduled collectors, where the file names one.
+        token: Who sends it may read details of containers; None: nobody.
+        logs: Whether logs may be read with it too.
     """
 
     host_name: str = ""
@@ -36,7 +47,11 @@ class Config:
     docker_timeout: timedelta = timedelta(seconds=5)
     resync_interval: timedelta = timedelta(seconds=60)
     ignore: tuple[str, ...] = ()
-    enabled: frozenset[str] = frozenset(COLLECTORS)
+    label_allow: tuple[str, ...] = ()
+    enabled: frozenset[str] = ON
+    intervals: Mapping[str, timedelta] = field(default_factory=dict)
+    token: Secret | None = None
+    logs: bool = False
 
     def ignores(self, name: str) -> bool:
         """Whether a container of this name is not to be exported."""
@@ -48,26 +63,33 @@ def read(path: Path | None, environ: Mapping[str, str]) -> Config:
 
     Args:
         path: The file; None: there is none.
-        environ: DOCKER_HOST is the daemon's address where the file names none.
+        environ: DOCKER_HOST is the daemon's address where the file names none; VAKHTA_API_TOKEN, or its _FILE twin, the token.
 
     Raises:
         ConfigError: With everything that is wrong in the file, by line and column.
+        SecretError: The token is given twice, or cannot be read.
     """
     default_host = environ.get("DOCKER_HOST", "") or DEFAULT_HOST
+    token = from_env("VAKHTA_API_TOKEN", environ)
     if path is None:
-        return Config(docker_host=default_host)
+        return Config(docker_host=default_host, token=token)
     document = load(path)
-    config = _config(document, default_host)
+    config = _config(document, default_host, token)
     document.finish()
     return config
 
 
-def _config(document: Document, default_host: str) -> Config:
-    sections = document.root.mapping(("host", "docker", "containers", "collectors")) if document.root else {}
+def _config(document: Document, default_host: str, token: Secret | None) -> Config:
+    known = ("host", "docker", "containers", "collectors", "api")
+    sections = document.root.mapping(known) if document.root else {}
     host = _section(sections, "host", ("name",))
     docker = _section(sections, "docker", ("host", "timeout", "resync_interval"))
-    containers = _section(sections, "containers", ("ignore",))
-    collectors = _section(sections, "collectors", COLLECTORS)
+    containers = _section(sections, "containers", ("ignore", "label_allow"))
+    collectors = {
+        name: node.mapping(("enabled", "interval") if name in SCHEDULED else ("enabled",))
+        for name, node in _section(sections, "collectors", COLLECTORS).items()
+    }
+    api = _section(sections, "api", ("token_file", "logs"))
     defaults = Config()
     return Config(
         host_name=host["name"].text() if "name" in host else "",
@@ -77,7 +99,17 @@ def _config(document: Document, default_host: str) -> Config:
         ignore=tuple(_pattern(node) for node in containers["ignore"].sequence())
         if "ignore" in containers
         else (),
-        enabled=frozenset(name for name in COLLECTORS if _is_enabled(collectors.get(name))),
+        label_allow=tuple(node.text() for node in containers["label_allow"].sequence())
+        if "label_allow" in containers
+        else (),
+        enabled=frozenset(name for name in COLLECTORS if _is_enabled(name, collectors.get(name, {}))),
+        intervals={
+            name: _duration(keys, "interval", timedelta(0))
+            for name, keys in collectors.items()
+            if "interval" in keys
+        },
+        token=_token(api["token_file"], token) if "token_file" in api else token,
+        logs=api["logs"].boolean(fallback=False) if "logs" in api else False,
     )
 
 
@@ -113,8 +145,21 @@ def _pattern(node: Node) -> str:
     return pattern
 
 
-def _is_enabled(node: Node | None) -> bool:
-    if node is None:
-        return True
-    keys = node.mapping(("enabled",))
-    return keys["enabled"].boolean(fallback=True) if "enabled" in keys else True
+def _is_enabled(name: str, keys: Mapping[str, Node]) -> bool:
+    default = name in ON
+    return keys["enabled"].boolean(fallback=default) if "enabled" in keys else default
+
+
+def _token(node: Node, given: Secret | None) -> Secret | None:
+    """Read the token from the file that a key names, relative to the configuration file."""
+    if given is not None:
+        node.fail(
+            "the environment names a token too: unset VAKHTA_API_TOKEN and VAKHTA_API_TOKEN_FILE, or drop this key"
+        )
+        return given
+    path = Path(node.document.file).parent / node.text()
+    try:
+        return from_env("VAKHTA_API_TOKEN", {"VAKHTA_API_TOKEN_FILE": str(path)})
+    except SecretError as exc:
+        node.fail(str(exc).removeprefix("VAKHTA_API_TOKEN_FILE: "))
+        return None

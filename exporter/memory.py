@@ -57,11 +57,15 @@ class Memory:
     Args:
         books: What was remembered before.
         last_event_time_nano: The newest event whose effects are in the books.
+
+    Attributes:
+        services: What `ComposeExpectations.dumps` says, kept for it.
     """
 
     def __init__(self, books: Mapping[str, Book] | None = None, *, last_event_time_nano: int = 0) -> None:
         self._books = dict(books or {})
         self.last_event_time_nano = last_event_time_nano
+        self.services: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._books)
@@ -127,7 +131,12 @@ class Memory:
             name: _to_json(book, (unsettled or {}).get(name)) for name, book in sorted(self._books.items())
         }
         return json.dumps(
-            {"v": _VERSION, "last_event_time_nano": self.last_event_time_nano, "containers": books}
+            {
+                "v": _VERSION,
+                "last_event_time_nano": self.last_event_time_nano,
+                "containers": books,
+                "services": self.services,
+            }
         )
 
     @classmethod
@@ -145,9 +154,11 @@ class Memory:
             raise MemoryFormatError(f"its version is not {_VERSION}")
         try:
             books = {str(name): _from_json(entry) for name, entry in raw["containers"].items()}
-            return cls(books, last_event_time_nano=int(raw["last_event_time_nano"]))
+            memory = cls(books, last_event_time_nano=int(raw["last_event_time_nano"]))
+            memory.services = dict(raw.get("services", {}))
         except (KeyError, TypeError, ValueError, AttributeError) as exc:
             raise MemoryFormatError(f"it is damaged ({type(exc).__name__}: {exc})") from exc
+        return memory
 
 
 def _to_json(book: Book, unsettled: ExitReason | None) -> dict[str, Any]:

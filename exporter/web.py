@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from exporter.exposition import OPENMETRICS, TEXT, wants_openmetrics
-from exporter.scrape import Scraper
+from exporter.scrape import Scraper, time_to_read
 from exporter.ticks import Broadcaster, hello
 from vakhta.web import Readiness, base_app, error_response
 
@@ -52,7 +52,9 @@ def exporter_app(
             return response
         as_openmetrics = wants_openmetrics(request.headers.get("Accept", ""))
         compressed = "gzip" in request.headers.get("Accept-Encoding", "").lower()
-        body = await scraper.scrape(as_openmetrics=as_openmetrics, compressed=compressed)
+        body = await scraper.scrape(
+            as_openmetrics=as_openmetrics, compressed=compressed, seconds=time_to_read(request.headers)
+        )
         headers = {"Content-Type": OPENMETRICS if as_openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
         if compressed:
             headers["Content-Encoding"] = "gzip"

@@ -69,6 +69,7 @@ class DeviceIo:
 
     Attributes:
         device: `/dev/sda`; empty when the kernel has no name for the numbers.
+        reads, writes: None where the source counts bytes only.
         operations: Bytes by operation (Read, Write, and on v1 Sync, Async, Discard, Total).
     """
 
@@ -77,8 +78,8 @@ class DeviceIo:
     minor: int
     read_bytes: int
     written_bytes: int
-    reads: int
-    writes: int
+    reads: int | None
+    writes: int | None
     operations: tuple[tuple[str, int], ...] = ()
 
 

@@ -150,8 +150,8 @@ def _device(
         minor=numbers[1],
         read_bytes=moved.get("Read", 0),
         written_bytes=moved.get("Write", 0),
-        reads=operations.get("Read", 0),
-        writes=operations.get("Write", 0),
+        reads=operations.get("Read"),
+        writes=operations.get("Write"),
         operations=tuple(moved.items()),
     )
 

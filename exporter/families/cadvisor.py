@@ -209,18 +209,16 @@ def _operation(device: str, major: int, minor: int, operation: str) -> Labels:
     )
 
 
-def _io(read: Callable[[DeviceIo], int]) -> _Samples:
+def _io(read: Callable[[DeviceIo], int | None]) -> _Samples:
     def samples(world: World) -> Iterable[Sample]:
         for base, devices in world.measured.io:
-            if len(devices) == 1:
-                yield base, _device(devices[0].device), read(devices[0])
-            elif devices:
-                # Those without a name share a series.
-                sums: dict[str, int] = {}
-                for device in devices:
-                    sums[device.device] = sums.get(device.device, 0) + read(device)
-                for name, total in sums.items():
-                    yield base, _device(name), total
+            # Those without a name share a series.
+            sums: dict[str, int] = {}
+            for device in devices:
+                if (value := read(device)) is not None:
+                    sums[device.device] = sums.get(device.device, 0) + value
+            for name, total in sums.items():
+                yield base, _device(name), total
 
     return samples
 

@@ -89,11 +89,10 @@ class Measured:
     @classmethod
     def of(cls, all_: list[tuple[LabelSet, Usage]]) -> "Measured":
         """Sort readings into columns."""
-        limited = {labels for labels, usage in all_ if usage.limits and usage.limits.cpu_quota_us is not None}
         cpu = tuple((labels, usage.cpu) for labels, usage in all_ if usage.cpu is not None)
         return cls(
             cpu=cpu,
-            throttled=tuple(row for row in cpu if row[0] in limited),
+            throttled=tuple(row for row in cpu if row[1].periods is not None),
             memory=tuple((labels, usage.memory) for labels, usage in all_ if usage.memory is not None),
             io=tuple((labels, usage.io) for labels, usage in all_ if usage.io is not None),
             pressure=tuple((labels, usage.pressure) for labels, usage in all_ if usage.pressure is not None),
