@@ -101,9 +101,8 @@ def _partitions(world: World) -> Iterable[tuple[str, Space]]:
     for filesystem in world.node.filesystems:
         mount = filesystem.mount
         if filesystem.space is not None:
-            found.setdefault(
-                mount.mountpoint if mount.fstype in ("tmpfs", "ramfs") else mount.device, filesystem.space
-            )
+            in_memory = mount.fstype in ("tmpfs", "ramfs")
+            found[mount.mountpoint if in_memory else mount.device] = filesystem.space
     return found.items()
 
 
