@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from exporter.config import Config, read
+from exporter.config import ON, Config, read
+from vakhta.secrets import Secret
 from vakhta.yamlnodes import ConfigError
 
 EVERYTHING = """\
@@ -15,8 +16,14 @@ docker:
   resync_interval: 2m
 containers:
   ignore: [ci-*, scratch]
+  label_allow: [org.label-schema.group]
 collectors:
   cgroups: {enabled: false}
+  processes: {enabled: true}
+  size: {interval: 10m}
+api:
+  token_file: api-token
+  logs: true
 """
 
 
@@ -35,6 +42,7 @@ def test_empty_files(tmp_path, text):
 def test_everything(tmp_path):
     """Every key there is."""
     (tmp_path / "exporter.yml").write_text(EVERYTHING)
+    (tmp_path / "api-token").write_text("hush\n")
     config = read(tmp_path / "exporter.yml", {"DOCKER_HOST": "unix:///elsewhere"})
     assert config == Config(
         host_name="web-7",
@@ -42,7 +50,11 @@ def test_everything(tmp_path):
         docker_timeout=timedelta(seconds=3),
         resync_interval=timedelta(minutes=2),
         ignore=("ci-*", "scratch"),
-        enabled=frozenset({"docker"}),
+        label_allow=("org.label-schema.group",),
+        enabled=ON - {"cgroups"} | {"processes"},
+        intervals={"size": timedelta(minutes=10)},
+        token=Secret("hush"),
+        logs=True,
     )
     assert [name for name in ("ci-17", "scratch", "scratch-2", "web") if config.ignores(name)] == [
         "ci-17",

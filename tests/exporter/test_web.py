@@ -8,12 +8,15 @@ import aiohttp
 import pytest
 
 from exporter.cgroups.collector import Readings
-from exporter.cgroups.readers import Usage
+from exporter.cgroups.usage import MemoryUsage, Usage
+from exporter.details.store import Details
+from exporter.docker.compose import ComposeExpectations
 from exporter.docker.inventory import Inventory
 from exporter.docker.status import DaemonStatus
 from exporter.exposition import OPENMETRICS, TEXT, Renderer, own_registry
 from exporter.families import ALL
-from exporter.scrape import Scraper
+from exporter.scrape import Background, Identity, Scraper, time_to_read
+from exporter.sources import Sources
 from exporter.ticks import BACKLOG, Broadcaster, Tick
 from exporter.web import exporter_app
 from tests.exporter.stories import EPOCH, ID, Story, facts
@@ -40,11 +43,15 @@ def scraper_of(inventory, cgroups=None):
     """Return a scraper over an inventory."""
     return Scraper(
         inventory=inventory,
-        cgroups=cgroups,
+        sources=Sources(cgroups=cgroups),
+        background=Background(
+            daemon=lambda: DaemonStatus(looked=True, up=True),
+            storage_ok=lambda: True,
+            expectations=ComposeExpectations(),
+            details=Details(),
+        ),
         renderer=Renderer(ALL, own_registry()),
-        daemon=lambda: DaemonStatus(looked=True, up=True),
-        storage_ok=lambda: True,
-        version="0.1.0",
+        identity=Identity(version="0.1.0"),
     )
 
 
@@ -208,7 +215,8 @@ async def test_readings_reach_the_counter_of_the_same_scrape():
         kills = 0
 
         def collect(self, *_, **__):
-            usage = Usage(memory_bytes=1, working_set_bytes=1, cpu_seconds=1.0, oom_kills=self.kills)
+            memory = MemoryUsage(usage_bytes=1, working_set_bytes=1, oom_kills=self.kills)
+            usage = Usage(memory=memory)
             return Readings(usage={ID: usage}, paths={}, host=None)
 
     ooms, story = Ooms(), Story(facts(started_at=EPOCH - 10.0))
@@ -227,3 +235,38 @@ async def test_without_cgroups():
     ).decode()
     assert 'collector="cgroups"' not in text
     assert "container_memory_usage_bytes" not in text
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("10", 9.0),
+        ("1", 0.75),
+        ("0.2", 0.1),
+        ("", 9.0),
+        ("soon", 9.0),
+        ("-3", 9.0),
+        ("inf", 9.0),
+        ("nan", 9.0),
+    ],
+)
+def test_time_to_read(said, seconds):
+    """What the scraper says of its patience, less what the answer takes; nonsense is the usual ten seconds."""
+    assert time_to_read({"X-Prometheus-Scrape-Timeout-Seconds": said} if said else {}) == pytest.approx(
+        seconds
+    )
+
+
+async def test_a_scrape_answers_before_its_scraper_gives_up():
+    """With what there is: no usage, and the collector says so; the next scrape does not wait for the stuck one."""
+    slow = Slow()
+    scraper = scraper_of(Story(facts()).inventory, slow)
+    try:
+        for _ in range(2):
+            world = await scraper.world(0.2)
+            assert [status.success for status in world.collectors if status.name == "cgroups"] == [False]
+            assert [known.view.name for known in world.containers] == ["web"]
+            assert world.measured.memory == ()
+        assert slow.count == 1
+    finally:
+        slow.go.release()
