@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from bench import latency
+from bench import exporter, latency, synthetic
 
-BENCHMARKS = {"latency": latency.main}
+BENCHMARKS = {"latency": latency.main, "exporter": exporter.main, "synthetic": synthetic.main}
 
 
 def main(names: list[str]) -> int:

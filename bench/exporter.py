@@ -8,7 +8,6 @@ time of opening, reading and closing the files that our scrape reads.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import re
 import statistics
@@ -25,6 +24,7 @@ from pathlib import Path
 import docker
 
 from bench.processes import cpu_share, resident_bytes
+from bench.reading import files_of_a_collection
 from tests.real import servers
 from tests.real.engine import Engine
 
@@ -83,7 +83,7 @@ def main() -> bool:
         sides = [_cadvisor(engine, folder, stack), _vakhta(engine, folder, stack)]
         for side in sides:
             _wait_for(side)
-        files = _files_read(client)
+        files = files_of_a_collection(client)
         measure(sides, client)
         report(sides, floor(files), len(files))
         return _kept(sides, floor(files))
@@ -265,11 +265,3 @@ def _churn(sides: list[Side], client: docker.APIClient) -> None:
     over.set()
     thread.join()
     print(f"churn: {changes[0] / CHURN_SECONDS:.1f} starts and stops a second")
-
-
-def _files_read(client: docker.APIClient) -> list[str]:
-    """Return the files that one collection over these containers reads."""
-    from bench.reading import files_of_a_collection  # noqa: PLC0415 - imports the exporter, which this process is not
-
-    gc.collect()
-    return files_of_a_collection(client)
