@@ -27,7 +27,7 @@ from exporter.families import ALL
 from exporter.families.labels import AllowedLabels
 from exporter.host.machine import MachineFacts, MachineReader
 from exporter.host.network import NetworkCollector
-from exporter.host.node import NodeCollector
+from exporter.host.node import NodeCollector, Part
 from exporter.memory import Memory
 from exporter.scrape import Background, Identity, Scraper
 from exporter.slow.facts import Options, SlowFacts
@@ -103,8 +103,21 @@ def _sources(settings: Settings) -> Sources:
         if "cgroups" in enabled
         else None,
         network=NetworkCollector(procfs=settings.procfs) if "network" in enabled else None,
-        node=NodeCollector(procfs=settings.procfs, rootfs=settings.rootfs) if "node" in enabled else None,
+        node=NodeCollector(procfs=settings.procfs, rootfs=settings.rootfs, parts=_node_parts(settings))
+        if "node" in enabled
+        else None,
     )
+
+
+def _node_parts(settings: Settings) -> frozenset[Part]:
+    """Return what can be read of the host: its mount points mean nothing in another root directory."""
+    parts = frozenset(Part)
+    if settings.procfs != Path("/proc") and settings.rootfs == Path("/"):
+        _log.info(
+            "filesystems are not collected: mount the host's root directory and say where with --path.rootfs"
+        )
+        return parts - {Part.FILESYSTEM}
+    return parts
 
 
 class Exporter:
@@ -235,6 +248,8 @@ class Exporter:
         if not daemon.looked:
             return Readiness(ok=False, details=("The first look at Docker has not ended yet.",))
         details = [daemon.fault] if daemon.fault else []
+        if self._slow is not None and (hidden := self._slow.hidden()):
+            details.append(f"The sizes of container logs are not collected: {hidden}")
         if not self._storage_ok:
             details.append(f"The state file {self._state.path} cannot be written; the log says why.")
         return Readiness(ok=True, details=tuple(details))

@@ -6,8 +6,10 @@ only in that old version, is in `DIFFERENT`, by name and with the reason.
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +20,6 @@ from tests.real.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.real.engine import Engine
 
@@ -55,6 +56,27 @@ DIFFERENT = {
 """Families whose values cannot be compared, each with the reason."""
 EXACT = ("container_spec_",)
 
+# Every family of a present cAdvisor that is on by default, or that a public dashboard or rule asks for.
+EVERY = Path(__file__).with_name("cadvisor_families.txt").read_text().split()
+VERSION_1 = "only cgroup v2 counts it"
+NOT_THE_CONTAINERS = "without the CFQ or BFQ scheduler the kernel counts it for the whole partition only"
+ABSENT = {
+    **dict.fromkeys(
+        ("container_cpu_cfs_burst_periods_total", "container_cpu_cfs_burst_seconds_total"), VERSION_1
+    ),
+    **dict.fromkeys((name for name in EVERY if "_pressure_" in name or "_memory_events_" in name), VERSION_1),
+    **dict.fromkeys(("container_memory_pgscan_total", "container_memory_pgsteal_total"), VERSION_1),
+    **dict.fromkeys(
+        (
+            name
+            for name in EVERY
+            if name in DIFFERENT and name.startswith("container_fs_") and "partition" in DIFFERENT[name]
+        ),
+        NOT_THE_CONTAINERS,
+    ),
+}
+"""Families that a host with cgroup v1 cannot have, each with the reason."""
+
 Key = tuple[tuple[str, str], ...]
 
 
@@ -84,8 +106,9 @@ class Page:
 
 @dataclass(frozen=True)
 class Pages:
-    """Ours, then theirs, then ours again."""
+    """Ours, then theirs, then ours again; and the last of ours as it came."""
 
+    text: str
     before: Page
     theirs: Page
     after: Page
@@ -113,7 +136,8 @@ def pages(running_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> I
         time.sleep(1.2)
         theirs = Page.read(cadvisor.get("/metrics"))
         time.sleep(0.2)
-        yield Pages(before, theirs, Page.read(site.get(f"{site.exporter_url}/metrics")))
+        text = site.get(f"{site.exporter_url}/metrics")
+        yield Pages(text, before, theirs, Page.read(text))
     finally:
         site.stop()
         cadvisor.stop()
@@ -125,6 +149,13 @@ def test_every_container_is_there_on_both_sides(pages: Pages) -> None:
     for page in (pages.before, pages.theirs, pages.after):
         names = {dict(key)["name"] for key in page.values["container_memory_usage_bytes"]}
         assert names == set(RUNS)
+
+
+@pytest.mark.parametrize("family", EVERY)
+def test_every_family_is_there(pages: Pages, family: str) -> None:
+    """On a live scrape, or it is said why this kernel cannot have it."""
+    found = re.search(rf"^{family}[ {{]", pages.text, re.MULTILINE) is not None
+    assert found != (family in ABSENT), ABSENT.get(family, "missing")
 
 
 def test_the_labels_are_the_same(pages: Pages) -> None:
