@@ -7,7 +7,8 @@ import os
 SIZE = os.environ.get("SIZE", "ci")
 if SIZE not in ("ci", "full"):
     raise ValueError(f"SIZE is {SIZE!r}: set it to ci or full")
-_MORE = 20 if SIZE == "full" else 1
+FULL = SIZE == "full"
+_MORE = 20 if FULL else 1
 
 
 def examples(count: int) -> int:
