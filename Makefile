@@ -60,7 +60,7 @@ unit: $(VENV)/.dev
 	@$(PY) -m pytest tests --ignore=tests/real --numprocesses auto --dist worksteal
 
 real: root $(VENV)/.dev
-	@$(PY) -m pytest tests/real
+	@scripts/lanes.sh $(PY)
 
 rules: $(VENV)/.dev
 	@scripts/promtool.sh $(PY)
