@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.real.blkio import count_disk_io
 from tests.real.servers import Server, start_prometheus
 from tests.real.site import Site
 
@@ -36,7 +37,8 @@ def prometheus(running_engine: Engine, tmp_path_factory: pytest.TempPathFactory)
     labels = ("--label", "com.docker.compose.project=shop", "--label", "com.docker.compose.service=web")
     limits = ("--cpus", "0.2", "--memory", "64m", "--memory-reservation", "32m")
     script = "while :; do dd if=/dev/zero of=/f bs=64k count=16 conv=fsync; sync; sleep 0.5; done"
-    engine.docker("run", "-d", "--name", "limited", *labels, *limits, IMAGE, "/bin/sh", "-c", script)
+    id_ = engine.docker("run", "-d", "--name", "limited", *labels, *limits, IMAGE, "/bin/sh", "-c", script)
+    count_disk_io(id_, engine.socket_path.parent)
     engine.docker("run", "-d", "--name", "idle", IMAGE, "/bin/sleep", "100000")
     site = Site(engine.host, tmp_path_factory.mktemp("exporter"))
     site.start_exporter()

@@ -194,4 +194,5 @@ def _mounted(source: Path, target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", target], check=True)
+        # Lazily: an exporter that has ended gives its open files back when Python finds the time.
+        subprocess.run(["umount", "--lazy", target], check=True)

@@ -1,0 +1,63 @@
+"""The containers of the virtual machine: each is there for what its name says. Read inside the machine and by the tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+IMAGE: Final = "busybox:1.35"
+MIB: Final = 1 << 20
+FOREVER: Final = "sleep 100000"
+COMPOSE: Final = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One container.
+
+    Attributes:
+        script: What its shell runs.
+        limits: Its HostConfig, as the Engine API takes it.
+        then: What is done to it once it runs: `pause`; empty: nothing.
+    """
+
+    script: str = FOREVER
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    then: str = ""
+
+
+CONTAINERS: Final[Mapping[str, Wanted]] = {
+    "limited": Wanted(
+        script="while :; do :; done",
+        limits={"NanoCpus": 250_000_000, "CpuShares": 512},
+        labels=COMPOSE,
+    ),
+    # Holds more than it may: the rest is swapped out.
+    "memory": Wanted(
+        script=f"head -c 70m /dev/zero | tail | {FOREVER}",
+        limits={"Memory": 64 * MIB, "MemoryReservation": 32 * MIB, "MemorySwap": 96 * MIB},
+    ),
+    "writer": Wanted(
+        script="while :; do dd if=/dev/zero of=/f bs=64k count=16 conv=fsync 2>/dev/null; cat /f >/dev/null; sleep 1; done",
+        limits={"Memory": 128 * MIB},
+    ),
+    "talker": Wanted(
+        script="exec ping -q -s 1000 -i 0.5 $(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p')"
+    ),
+    # A child is killed again and again, the shell lives on.
+    "oom": Wanted(
+        script="while :; do head -c 32m /dev/zero | tail >/dev/null 2>&1; sleep 2; done",
+        limits={"Memory": 16 * MIB, "MemorySwap": 16 * MIB},
+    ),
+    "hosted": Wanted(script="exec ping -q -i 0.5 10.0.2.2", limits={"NetworkMode": "host"}),
+    "idle": Wanted(),
+    "sliced": Wanted(limits={"CgroupParent": "vakhta-test.slice", "PidsLimit": 50}),
+    "paused": Wanted(script="while :; do :; done", limits={"NanoCpus": 200_000_000}, then="pause"),
+    "stopped": Wanted(script="exit 3"),
+}
+RUNNING: Final = tuple(name for name in CONTAINERS if name != "stopped")
+"""Those with processes, the paused one too."""
