@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run demo dev test stages soak check lint types unit real rules bench fresh lock clean root system components
+.PHONY: help run demo dev test test-cgroup2 stages soak check lint types unit real rules bench fresh lock clean root system components
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -17,7 +17,7 @@ MAKEFLAGS += --no-print-directory
 export SIZE ?= ci
 
 help:           ## this list
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/make \1\t\2/p' Makefile | expand -t 20
 
 run: $(VENV)/.runtime  ## both processes on this machine, for any user; Ctrl-C ends them
 	@exec $(PY) -m vakhta.stack
@@ -33,6 +33,9 @@ dev: $(VENV)/.dev      ## the virtual environment with all tools
 
 test: root      ## everything, against real components; as root
 	@trap scripts/give_back.sh EXIT; $(MAKE) stages
+
+test-cgroup2: root $(VENV)/.dev  ## the exporter on a host with cgroup v2 and systemd, a virtual machine; as root
+	@$(PY) -m pytest tests/real/test_cgroup2.py
 
 stages:
 	@$(STAGE) 'system packages' $(MAKE) system

@@ -30,33 +30,32 @@ class Wanted:
     then: str = ""
 
 
+# In the order in which they are started: the busiest last.
 CONTAINERS: Final[Mapping[str, Wanted]] = {
+    "idle": Wanted(),
+    "sliced": Wanted(limits={"CgroupParent": "vakhta-test.slice", "PidsLimit": 50}),
+    "hosted": Wanted(script="exec ping -q 10.0.2.2", limits={"NetworkMode": "host"}),
+    "talker": Wanted(script="exec ping -q -s 1000 $(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p')"),
+    "writer": Wanted(
+        script="while :; do cat /f >/dev/null 2>&1; dd if=/dev/zero of=/f bs=64k count=16 conv=fsync 2>/dev/null; sleep 2; done",
+        limits={"Memory": 128 * MIB},
+    ),
+    # Holds more than it may, as nobody takes it: the rest is swapped out.
+    "memory": Wanted(
+        script=f"dd if=/dev/zero bs=70M count=1 | {FOREVER}",
+        limits={"Memory": 64 * MIB, "MemoryReservation": 32 * MIB, "MemorySwap": 96 * MIB},
+    ),
+    # A child is killed again and again, the shell lives on.
+    "oom": Wanted(
+        script="while :; do dd if=/dev/zero of=/dev/null bs=24M count=1; sleep 5; done",
+        limits={"Memory": 16 * MIB, "MemorySwap": 16 * MIB},
+    ),
+    "paused": Wanted(script="while :; do :; done", limits={"NanoCpus": 200_000_000}, then="pause"),
     "limited": Wanted(
         script="while :; do :; done",
         limits={"NanoCpus": 250_000_000, "CpuShares": 512},
         labels=COMPOSE,
     ),
-    # Holds more than it may: the rest is swapped out.
-    "memory": Wanted(
-        script=f"head -c 70m /dev/zero | tail | {FOREVER}",
-        limits={"Memory": 64 * MIB, "MemoryReservation": 32 * MIB, "MemorySwap": 96 * MIB},
-    ),
-    "writer": Wanted(
-        script="while :; do dd if=/dev/zero of=/f bs=64k count=16 conv=fsync 2>/dev/null; cat /f >/dev/null; sleep 1; done",
-        limits={"Memory": 128 * MIB},
-    ),
-    "talker": Wanted(
-        script="exec ping -q -s 1000 -i 0.5 $(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p')"
-    ),
-    # A child is killed again and again, the shell lives on.
-    "oom": Wanted(
-        script="while :; do head -c 32m /dev/zero | tail >/dev/null 2>&1; sleep 2; done",
-        limits={"Memory": 16 * MIB, "MemorySwap": 16 * MIB},
-    ),
-    "hosted": Wanted(script="exec ping -q -i 0.5 10.0.2.2", limits={"NetworkMode": "host"}),
-    "idle": Wanted(),
-    "sliced": Wanted(limits={"CgroupParent": "vakhta-test.slice", "PidsLimit": 50}),
-    "paused": Wanted(script="while :; do :; done", limits={"NanoCpus": 200_000_000}, then="pause"),
     "stopped": Wanted(script="exit 3"),
 }
 RUNNING: Final = tuple(name for name in CONTAINERS if name != "stopped")

@@ -7,14 +7,12 @@ machine is built in a folder, entered with mounts and process ids of its own, so
 from __future__ import annotations
 
 import compileall
-import contextlib
 import hashlib
-import os
 import re
 import shutil
-import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from py_compile import PycInvalidationMode
@@ -48,22 +46,33 @@ _FILES: Final = {
     "etc/initramfs-tools/initramfs.conf": "MODULES=list\nCOMPRESS=gzip\nBUSYBOX=n\n",
     "etc/initramfs-tools/modules": "virtio_pci\nvirtio_blk\next4\n",
     "etc/modules": "virtio_net\noverlay\n",
-    "etc/systemd/system/visit.service": """\
+    "etc/systemd/system/visits.service": """\
 [Unit]
-Description=What the second disk wants
+Description=What comes on the second disk
 After=docker.service
 Requires=docker.service
 
 [Service]
-Type=oneshot
-ExecStart=/bin/sh -c 'mkdir -p /visit && mount /dev/vdb /visit && exec sh /visit/run.sh'
-ExecStopPost=/bin/sh -c 'umount /visit; sync; systemctl poweroff -ff'
+ExecStart=/bin/sh /usr/local/sbin/visits
 StandardOutput=tty
 StandardError=tty
 TTYPath=/dev/ttyS0
 
 [Install]
 WantedBy=multi-user.target
+""",
+    # A disk without a superblock is none; after a visit it is made such a one. It is looked at past all caches: behind the machine's
+    # back, while it was saved, another may have been put there.
+    "usr/local/sbin/visits": """\
+mkdir /visit
+while :; do
+  until dd if=/dev/vdb bs=1k skip=1 count=1 iflag=direct status=none | tr -d '\\0' | grep -q .; do sleep 0.5; done
+  mount /dev/vdb /visit && cp /visit/run.sh /run && sh /run/run.sh
+  umount /visit
+  dd if=/dev/zero of=/dev/vdb bs=4k count=1 oflag=direct conv=fsync status=none
+  sync
+  echo the visit is over
+done
 """,
 }
 # Runs in the machine's folder, as root of it. Nothing may start while it is only a folder.
@@ -81,7 +90,7 @@ _FINISH: Final = f"""\
 set -eu
 export LC_ALL=C.UTF-8
 mount -t proc proc /proc
-systemctl enable docker.service visit.service
+systemctl enable docker.service visits.service
 systemctl mask {" ".join(_MASKED)}
 update-initramfs -u
 apt-get clean
@@ -89,7 +98,16 @@ rm -rf /var/lib/apt/lists /etc/apt/sources.list /etc/apt/apt.conf.d/90machine
 rm -rf /usr/share/doc /usr/share/man /usr/share/locale /usr/share/info /usr/lib/python3/dist-packages/pip*
 """
 # Enters a folder as its root, with mounts and process ids of its own: $1 the folder, $2 what its shell is to run.
-_ENTER: Final = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "chroot")
+_ENTER: Final = (
+    "unshare",
+    "--mount",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--propagation",
+    "private",
+    "chroot",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +122,14 @@ class Image:
 def image() -> Image:
     """Give the machine, as it is before its first boot; makes it the first time (some minutes)."""
     recipe = (_SUITE, _DISK_SIZE, *_PACKAGES, *_MASKED, *_FILES.items(), _INSTALL, _FINISH)
-    folder = _made("debian", recipe, _make_image)
+    folder = made("debian", recipe, _make_image)
     return Image(disk=folder / "disk.img", kernel=folder / "vmlinuz", initrd=folder / "initrd.img")
 
 
 def libraries() -> Path:
     """Give a disk with what the lock file names, as the machine's Python imports it."""
     lock = (bases.ROOT / "requirements.lock").read_text()
-    return _made("libraries", (_PYTHON, sys.version_info[:2], lock), _make_libraries) / "disk.img"
+    return made("libraries", (_PYTHON, sys.version_info[:2], lock), _make_libraries) / "disk.img"
 
 
 def pack(folder: Path, disk: Path, *, size: str) -> None:
@@ -128,9 +146,10 @@ def byte_compile(folder: Path) -> None:
         compileall.compile_dir(folder, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
 
 
-def _made(name: str, recipe: object, make: object) -> Path:
+def made(name: str, recipe: object, make: Callable[[Path], None]) -> Path:
+    """Give the folder that was made by a recipe, or make it: one of them at a time, and nobody sees it half made."""
     key = hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
-    return bases._made(cache_folder() / "cgroup2" / f"{name}-{key}", make)  # type: ignore[arg-type] # it is one
+    return bases._made(cache_folder() / "cgroup2" / f"{name}-{key}", make)
 
 
 def _make_image(folder: Path) -> None:
@@ -155,7 +174,9 @@ def _connect(tree: Path) -> None:
     """Give the folder what this machine reaches its mirror with."""
     for name in ("/etc/resolv.conf", "/etc/hosts"):
         shutil.copy(name, tree / name[1:])
-    found = [path for path in (Path("/etc/apt/apt.conf"), *Path("/etc/apt/apt.conf.d").glob("*")) if path.is_file()]
+    found = [
+        path for path in (Path("/etc/apt/apt.conf"), *Path("/etc/apt/apt.conf.d").glob("*")) if path.is_file()
+    ]
     settings = re.findall(r"(?m)^\s*Acquire::.*;", "\n".join(path.read_text() for path in found))
     (tree / "etc/apt/apt.conf.d/90machine").write_text("\n".join((*settings, "")))
 
@@ -172,13 +193,3 @@ def _make_libraries(folder: Path) -> None:
     byte_compile(site)
     pack(site, folder / "disk.img", size="400M")
     shutil.rmtree(site)
-
-
-def main() -> int:
-    """Make what is missing and say where it is."""
-    print(image().disk, libraries(), sep="\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
