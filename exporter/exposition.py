@@ -82,10 +82,11 @@ class Renderer:
                     f"# HELP {described} {_escape_help(family.help)}\n# TYPE {described} {type_}\n{lines[0]}"
                 )
                 parts.append("".join(lines).encode())
-        text = b"".join(parts)
         if as_openmetrics:
-            return text + bytes(openmetrics.generate_latest(self._registry))  # type: ignore[no-untyped-call] # untyped there
-        return text + prometheus_client.generate_latest(self._registry)
+            parts.append(openmetrics.generate_latest(self._registry))  # type: ignore[no-untyped-call] # untyped there
+        else:
+            parts.append(prometheus_client.generate_latest(self._registry))
+        return b"".join(parts)
 
 
 def _openmetrics_head(family: Family) -> tuple[str, str]:

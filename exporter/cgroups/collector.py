@@ -13,11 +13,13 @@ from typing import Final
 from exporter.cgroups.files import CgroupFiles, CgroupGoneError
 from exporter.cgroups.paths import CgroupNamespaceError, Membership, derived_path, membership
 from exporter.cgroups.readers import DEFAULT_PARTS, CgroupReader, Faults
-from exporter.cgroups.usage import Usage
+from exporter.cgroups.usage import Limits, Usage
 from exporter.docker.snapshot import ContainerView, Snapshot
 
 __all__ = ["CgroupCollector", "Readings"]
 
+# Docker tells when it changes limits; others who do are rare, and noticed after this.
+_LIMITS_SECONDS: Final = 60.0
 # The process ended, or its pid is not there yet.
 _NO_PROCESS: Final = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
 
@@ -54,13 +56,22 @@ class Readings:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Place:
-    """Where a container's cgroup is while this process is its first, and its files."""
+    """Where a container's cgroup is while this process is its first, its files, and the limits read last: when, and of which view."""
 
     pid: int
     path: str
     files: CgroupFiles
+    limits: Limits | None = None
+    limits_at: float = 0.0
+    limits_of: ContainerView | None = None
+
+    def limits_known(self, view: ContainerView, at: float) -> Limits | None:
+        """Return the limits read last, unless something has happened to a container since, or long ago."""
+        if self.limits_of is view and 0 <= at - self.limits_at < _LIMITS_SECONDS:
+            return self.limits
+        return None
 
 
 class CgroupCollector:
@@ -110,7 +121,9 @@ class CgroupCollector:
         self._reader.refresh()
         host = self._reader.read_host(faults)
         alive = [view for view in snapshot.containers if view.status.alive and view.pid]
-        usage = {view.id: found for view in alive if (found := self._read(view, faults)) is not None}
+        usage = {
+            view.id: found for view in alive if (found := self._read(view, snapshot.at, faults)) is not None
+        }
         # The files of what does not run any more are closed by being forgotten.
         self._places = {view.id: self._places[view.id] for view in alive if view.id in self._places}
         self._look_for_processes(alive, faults)
@@ -122,11 +135,15 @@ class CgroupCollector:
         }
         return Readings(usage=usage, paths=paths, host=host, faults=faults)
 
-    def _read(self, view: ContainerView, faults: Faults) -> Usage | None:
+    def _read(self, view: ContainerView, at: float, faults: Faults) -> Usage | None:
         try:
             place = self._place(view)
             if place is not None:
-                return self._reader.read(place.files, faults, whose=f"container {view.name}")
+                known = place.limits_known(view, at)
+                usage = self._reader.read(place.files, faults, whose=f"container {view.name}", limits=known)
+                if known is None:
+                    place.limits, place.limits_at, place.limits_of = usage.limits, at, view
+                return usage
         except (CgroupGoneError, *_NO_PROCESS):
             self._places.pop(view.id, None)
         except CgroupNamespaceError as exc:

@@ -88,11 +88,13 @@ class CgroupReader:
         self._host = self._version.host_files() if self._version else None
         self._proc = CgroupFiles({"": self._procfs}, Descriptors(1))
         self._steps: tuple[_Step, ...] = ()
+        self._steps_but_limits: tuple[_Step, ...] = ()
         self._host_steps: tuple[_Step, ...] = ()
         if self._version:
             self._steps = self._chosen(
                 self._version, memory=self._version.memory, limits=self._version.limits
             )
+            self._steps_but_limits = tuple(step for step in self._steps if step[0] != "limits")
             self._host_steps = self._chosen(self._version, memory=self._host_memory, limits=self._host_limits)
 
     @property
@@ -114,18 +116,21 @@ class CgroupReader:
             raise CgroupGoneError
         return self._version.files(place)
 
-    def read(self, files: CgroupFiles, faults: Faults, *, whose: str) -> Usage:
+    def read(self, files: CgroupFiles, faults: Faults, *, whose: str, limits: Limits | None = None) -> Usage:
         """Read a container's usage.
 
         Args:
             files: Its files.
             faults: Gets what is wrong, by part, where nothing is said yet.
             whose: Whom a fault is about: `container web`.
+            limits: Known already; None: read them too.
 
         Raises:
             CgroupGoneError: The cgroup is gone.
         """
-        return _usage(self._steps, files, faults, whose)
+        if limits is None:
+            return _usage(self._steps, files, faults, whose)
+        return _usage(self._steps_but_limits, files, faults, whose, limits=limits)
 
     def read_host(self, faults: Faults) -> Usage | None:
         """Read the whole host's usage; None when nothing of it can be read. `faults` as in `read`."""
@@ -203,8 +208,9 @@ class CgroupReader:
         return replace(found, processes=len(pids), file_descriptors=descriptors, sockets=sockets)
 
 
-def _usage(steps: tuple[_Step, ...], files: CgroupFiles, faults: Faults, whose: str) -> Usage:
-    found: dict[str, object] = {}
+def _usage(
+    steps: tuple[_Step, ...], files: CgroupFiles, faults: Faults, whose: str, **found: object
+) -> Usage:
     for part, field, step in steps:
         try:
             found[field] = step(files)

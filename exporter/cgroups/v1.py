@@ -207,7 +207,9 @@ def _groups(folder: str | None) -> tuple[tuple[str, str], ...]:
         listed = frozenset(os.listdir(folder)) if folder else frozenset()  # noqa: PTH208 - names only
     except OSError:
         listed = frozenset()
-    return tuple(group for group in _BLKIO_GROUPS if group[0] in listed)
+    found = tuple(group for group in _BLKIO_GROUPS if group[0] in listed)
+    # The last is the one before it without the cgroups below, for kernels that have nothing else.
+    return found[:-1] if found[-2:] == _BLKIO_GROUPS[-2:] else found
 
 
 def _number_if_any(files: CgroupFiles, name: str, controller: str = "memory") -> int | None:

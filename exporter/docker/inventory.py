@@ -14,7 +14,7 @@ from typing import Final
 from exporter.docker.containers import Facts, Status, is_temporary
 from exporter.docker.events import Action, Event
 from exporter.docker.life import Life
-from exporter.docker.snapshot import GoneView, Snapshot, is_ignored, view_of
+from exporter.docker.snapshot import ContainerView, GoneView, Snapshot, is_ignored, view_of
 from exporter.memory import Memory
 
 __all__ = ["LINGER_SECONDS", "Inventory"]
@@ -52,6 +52,9 @@ class Inventory:
     Args:
         memory: What is remembered of their names; changed in place.
         ignored: Whether a container's name is excluded by the configuration.
+
+    Attributes:
+        revision: Rises with everything that changes what a snapshot shows.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Inventory:
         self._keys: OrderedDict[tuple[int, str, str], None] = OrderedDict()
         self._booked_until = self._memory.last_event_time_nano
         self.revision = 0
+        self._views: tuple[int, tuple[ContainerView, ...]] = (-1, ())
 
     def __contains__(self, container: object) -> bool:
         return container in self._lives
@@ -245,16 +249,14 @@ class Inventory:
         self._memory.forget((life.facts.name for life in self._lives.values()), now)
 
     def snapshot(self, now: float) -> Snapshot:
-        """Return what is known, for the families to read; in the order of names."""
-        # While one container of a name goes and another comes, the name's series are the newer one's.
-        ours = (
-            life
-            for life in self._lives.values()
-            if self._is_ours(life.facts) and life.book.id == life.facts.id
-        )
-        views = sorted((view_of(life.facts, life.book) for life in ours), key=lambda view: view.name)
+        """Return what is known, for the families to read; in the order of names.
+
+        As long as nothing changes the views are the same objects.
+        """
+        if self._views[0] != self.revision:
+            self._views = (self.revision, self._look())
         gone = tuple(gone for gone in self._gone if now - gone.seen_at <= LINGER_SECONDS)
-        return Snapshot(at=now, containers=tuple(views), gone=gone)
+        return Snapshot(at=now, containers=self._views[1], gone=gone)
 
     def to_text(self) -> str:
         """Return the state file's text."""
@@ -262,6 +264,15 @@ class Inventory:
             life.facts.name: reason for life in self._lives.values() if (reason := life.unsettled) is not None
         }
         return self._memory.to_text(unsettled)
+
+    def _look(self) -> tuple[ContainerView, ...]:
+        # While one container of a name goes and another comes, the name's series are the newer one's.
+        ours = (
+            life
+            for life in self._lives.values()
+            if self._is_ours(life.facts) and life.book.id == life.facts.id
+        )
+        return tuple(sorted((view_of(life.facts, life.book) for life in ours), key=lambda view: view.name))
 
     def _is_ours(self, facts: Facts) -> bool:
         return not (is_temporary(facts.name) or is_ignored(facts.labels) or self._ignored(facts.name))

@@ -164,3 +164,33 @@ def test_membership_outside_our_namespace():
 def test_derived_paths(parent, driver, expected):
     """Where Docker would put a container that does not run."""
     assert derived_path(ID, parent=parent, driver=driver) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "again", "expected"),
+    [
+        pytest.param(59, False, "known", id="nothing happened"),
+        pytest.param(61, False, "read", id="long ago"),
+        pytest.param(-1, False, "read", id="the clock was put back"),
+        pytest.param(1, True, "read", id="something happened to a container"),
+    ],
+)
+def test_limits_are_read_anew_when_they_may_have_changed(tree, seconds, again, expected):
+    """Docker tells when it changes them; who else does is noticed after a minute."""
+    snapshot = snapshot_of(tree)
+    collector = collector_of(tree, parts=frozenset({"memory", "limits"}))
+    _limit_memory(tree, 8192)
+    before = collector.collect(snapshot, driver="").usage
+    _limit_memory(tree, 4096)
+    later = snapshot_of(tree, snapshot.at + seconds) if again else replace(snapshot, at=snapshot.at + seconds)
+    after = collector.collect(later, driver="").usage
+    assert before.keys() == after.keys() != set()
+    for container, usage in after.items():
+        assert usage.memory is not None
+        assert usage.limits.memory_bytes == {"known": 8192, "read": 4096}[expected], container
+
+
+def _limit_memory(tree, limit):
+    for path in (tree / "sys").rglob("memory.stat"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            (path.parent / name).write_text(f"{limit}\n")

@@ -264,7 +264,9 @@ async def test_the_daemon_hangs(engine: Engine, watch: Watching) -> None:
         assert (scrape.get("vakhta_docker_facts_age_seconds") or 0) > 1
         while time.monotonic() < thaw_at:
             assert (scrape.state("web"), scrape.get("docker_up"), scrape.seconds < 1) == ("running", 0, True)
-            assert scrape.get("container_memory_usage_bytes", name="web") is not None, "cgroups need no daemon"
+            assert scrape.get("container_memory_usage_bytes", name="web") is not None, (
+                "cgroups need no daemon"
+            )
             await asyncio.sleep(0.5)
             scrape = await watch.scrape()
     finally:

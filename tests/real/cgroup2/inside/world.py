@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 CGROUPS: Final = Path("/sys/fs/cgroup")
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 120.0
 NOTES: Final[list[str]] = []
 KERNEL_FILES: Final = (
     *("cpu.stat", "cpu.max", "cpu.weight", "cpu.pressure", "memory.pressure", "io.pressure", "io.stat"),
