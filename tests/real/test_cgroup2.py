@@ -6,47 +6,27 @@ two scrapes. So a counter lies between its neighbours, exactly. A second exporte
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.real.cgroup2 import families, machine
 from tests.real.cgroup2.containers import COMPOSE, CONTAINERS, IMAGE, MIB, RUNNING
-from tests.real.cgroup2.families import (
-    API,
-    ELSEWHERE,
-    EVERYBODY,
-    HOST,
-    KERNEL,
-    QUOTA,
-    Files,
-    Labels,
-    Row,
-    Values,
-)
+from tests.real.cgroup2.families import API, ELSEWHERE, EVERYBODY, HOST, KERNEL, QUOTA, Row, Values
+from tests.real.cgroup2.seen import Page, Seen
 from tests.real.lint import complaints
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tests.real.conftest import Tool
 
-IDENTITY, ALLOWED = ("id", "image"), "container_label_"
 QUIET = ("idle", "sliced", "paused")
 """Nothing happens in these."""
 COLLECTORS = {"docker", "cgroups", "network", "node", "size", "logs", "images"}
 NOT_THE_CONTAINERS = (
-    *(
-        "container_fs_sector_",
-        "container_fs_reads_merged_",
-        "container_fs_writes_merged_",
-        "container_fs_io_",
-    ),
-    *("container_fs_read_seconds_", "container_fs_write_seconds_"),
+    *("container_fs_sector_", "container_fs_reads_merged_", "container_fs_writes_merged_"),
+    *("container_fs_io_", "container_fs_read_seconds_", "container_fs_write_seconds_"),
 )
 """The kernel counts these for a whole partition only."""
 LIMITS = {
@@ -65,66 +45,6 @@ LIMITS = {
     },
     "container_threads_max": {"sliced": 50},
 }
-
-
-class Page:
-    """One scrape: the values of each family by whose they are (`/`: the host's) and by what labels they have besides."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.values: dict[str, dict[str, Values]] = {}
-        self.identities: dict[str, set[Labels]] = {}
-        """The labels that say whose a series with a cgroup's path is."""
-        self.with_id: set[str] = set()
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                labels = dict(sample.labels)
-                name = HOST if labels.get("id") == HOST else labels.pop("name", "")
-                if "id" in labels:
-                    identity = {
-                        key: labels.pop(key)
-                        for key in tuple(labels)
-                        if key in IDENTITY or key.startswith(ALLOWED)
-                    }
-                    self.identities.setdefault(name, set()).add(tuple(sorted(identity.items())))
-                    self.with_id.add(sample.name.replace("_failcnt_total", "_failcnt"))
-                rest = tuple(sorted(labels.items()))
-                # The parser ends the name of every counter like this.
-                written = sample.name.replace("_failcnt_total", "_failcnt")
-                self.values.setdefault(written, {}).setdefault(name, {})[rest] = sample.value
-
-    def of(self, family: str, name: str = "") -> Values:
-        """What a family says of somebody; without a name, of nobody in particular."""
-        return self.values.get(family, {}).get(name, {})
-
-
-@dataclass(frozen=True)
-class Seen:
-    """Everything the visit brought; the moments in their order: kernel 0, scrape 0, kernel 1, stats, kernel 2, scrape 1, kernel 3."""
-
-    raw: Mapping[str, Any]
-    scrapes: tuple[Page, Page]
-    fallback: Page
-
-    def kernel(self, moment: int, name: str) -> Files:
-        """The kernel's files of a container, or of the host, at a moment."""
-        return self._files(self.raw["kernel"][moment], name)
-
-    def around_fallback(self, name: str) -> tuple[Files, Files]:
-        """The same, before the second exporter asked Docker anything, and after it was scraped."""
-        around = self.raw["fallback"]
-        return self._files(around["first"], name), self._files(around["last"], name)
-
-    def inspect(self, name: str) -> Mapping[str, Any]:
-        """What Docker says of a container."""
-        found: Mapping[str, Any] = self.raw["inspect"][name]
-        return found
-
-    @staticmethod
-    def _files(reading: Mapping[str, Any], name: str) -> Files:
-        rows = [line.split() for line in reading["host"]["partitions"].splitlines()[2:]]
-        names = {f"name of {major}:{minor}": device for major, minor, _, device in rows}
-        return names | (reading["host"] if name == HOST else reading["containers"][name])
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +68,7 @@ def test_it_is_what_it_is_meant_to_be(seen: Seen) -> None:
     (moved,) = families.devices(files["writer"]).values()
     assert moved["rbytes"] > MIB // 2
     assert moved["wbytes"] > MIB
+    assert families.keyed(files["writer"]["memory.stat"])["file_dirty"] > 2 * MIB
 
 
 @pytest.mark.parametrize("row", KERNEL, ids=lambda row: row.family)

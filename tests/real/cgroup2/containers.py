@@ -36,8 +36,10 @@ CONTAINERS: Final[Mapping[str, Wanted]] = {
     "sliced": Wanted(limits={"CgroupParent": "vakhta-test.slice", "PidsLimit": 50}),
     "hosted": Wanted(script="exec ping -q 10.0.2.2", limits={"NetworkMode": "host"}),
     "talker": Wanted(script="exec ping -q -s 1000 $(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p')"),
+    # What it writes to /g stays in memory: the machine has been told to write nothing by itself.
     "writer": Wanted(
-        script="while :; do cat /f >/dev/null 2>&1; dd if=/dev/zero of=/f bs=64k count=16 conv=fsync 2>/dev/null; sleep 2; done",
+        script="while :; do cat /f; dd if=/dev/zero of=/g bs=64k count=64; dd if=/dev/zero of=/f bs=64k count=16 conv=fsync; sleep 2; done "
+        ">/dev/null 2>&1",
         limits={"Memory": 128 * MIB},
     ),
     # Holds more than it may, as nobody takes it: the rest is swapped out.

@@ -39,6 +39,7 @@ cd /
 _VISIT: Final = """\
 mkdir /libraries
 mount -o ro /dev/vdc /libraries
+echo 0 >/proc/sys/vm/dirty_writeback_centisecs
 cd /visit && timeout 220 python3 visit.py /visit
 cd / && umount /visit && sync
 systemctl poweroff -ff

@@ -102,7 +102,7 @@ def until(what: str, holds: Callable[[], object]) -> None:
         if time.monotonic() > end:
             note(f"NOT within {PATIENCE_SECONDS:g} s: {what}: {missing}")
             return
-        time.sleep(0.25)
+        time.sleep(1)  # a scrape is work for an emulated machine
     note(what)
 
 
