@@ -63,8 +63,10 @@ def test_it_is_what_it_is_meant_to_be(seen: Seen) -> None:
     files = {name: seen.kernel(0, name) for name in EVERYBODY}
     assert all(families.keyed(files[name]["cpu.stat"])["nr_throttled"] > 0 for name in QUOTA)
     assert families.keyed(files["oom"]["memory.events"])["oom_kill"] > 0
-    assert families.keyed(files["memory"]["memory.events"])["max"] > 0
-    assert int(files["memory"]["memory.swap.current"]) > MIB
+    assert families.keyed(files["oom"]["memory.events"])["max"] > 0
+    assert families.keyed(files["memory"]["memory.events"])["oom_kill"] == 0
+    assert int(files["memory"]["memory.swap.current"]) > 4 * MIB
+    assert families.keyed(files["memory"]["memory.stat"])["anon"] > 16 * MIB
     (moved,) = families.devices(files["writer"]).values()
     assert moved["rbytes"] > MIB // 2
     assert moved["wbytes"] > MIB

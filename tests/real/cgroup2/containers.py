@@ -38,13 +38,13 @@ CONTAINERS: Final[Mapping[str, Wanted]] = {
     "talker": Wanted(script="exec ping -q -s 1000 $(ip route | sed -n 's/default via \\([^ ]*\\).*/\\1/p')"),
     # What it writes to /g stays in memory: the machine has been told to write nothing by itself.
     "writer": Wanted(
-        script="while :; do cat /f; dd if=/dev/zero of=/g bs=64k count=64; dd if=/dev/zero of=/f bs=64k count=16 conv=fsync; sleep 2; done "
+        script="while :; do cat /f; dd if=/dev/zero of=/g bs=64k count=64 conv=notrunc; dd if=/dev/zero of=/f bs=64k count=16 conv=notrunc,fsync; sleep 2; done "
         ">/dev/null 2>&1",
         limits={"Memory": 128 * MIB},
     ),
-    # Holds more than it may, as nobody takes it: the rest is swapped out.
+    # Holds it, as nobody takes it; the kernel is asked to swap some of it out.
     "memory": Wanted(
-        script=f"dd if=/dev/zero bs=70M count=1 | {FOREVER}",
+        script=f"dd if=/dev/zero bs=40M count=1 | {FOREVER}",
         limits={"Memory": 64 * MIB, "MemoryReservation": 32 * MIB, "MemorySwap": 96 * MIB},
     ),
     # A child is killed again and again, the shell lives on.
