@@ -33,6 +33,8 @@ CONTAINERS = int(os.environ.get("CONTAINERS", "150"))
 SCRAPES = int(os.environ.get("SCRAPES", "50"))
 IDLE_SECONDS = float(os.environ.get("IDLE_SECONDS", "60"))
 CHURN_SECONDS = float(os.environ.get("CHURN_SECONDS", "60"))
+# Keys with the service's name in them, as Traefik wants them: cAdvisor gives every series the keys of all containers.
+TRAEFIK = os.environ.get("TRAEFIK") == "1"
 _IMAGE = "busybox:1.35"
 _PER_SECOND = 10
 # Both look at every container when they begin: cAdvisor at its files, Vakhta at sizes, logs and images.
@@ -91,7 +93,7 @@ def main() -> bool:
 
 
 def _start(client: docker.APIClient, name: str) -> None:
-    """Start a service as Compose does behind Traefik: it is the labels that make up most of an exposition."""
+    """Start a service as Compose does: it is the labels that make up most of an exposition."""
     compose = {
         "config-hash": hashlib.sha256(name.encode()).hexdigest(),
         "container-number": "1",
@@ -104,15 +106,14 @@ def _start(client: docker.APIClient, name: str) -> None:
         "service": name,
         "version": "5.6.1",
     }
-    traefik = {
-        "enable": "true",
-        f"http.routers.{name}.entrypoints": "websecure",
-        f"http.routers.{name}.rule": f"Host(`{name}.example.org`)",
-        f"http.routers.{name}.tls.certresolver": "letsencrypt",
-        f"http.services.{name}.loadbalancer.server.port": "8080",
-    }
     labels = {f"com.docker.compose.{key}": value for key, value in compose.items()}
-    labels |= {f"traefik.{key}": value for key, value in traefik.items()}
+    if TRAEFIK:
+        labels |= {
+            "traefik.enable": "true",
+            f"traefik.http.routers.{name}.entrypoints": "websecure",
+            f"traefik.http.routers.{name}.rule": f"Host(`{name}.example.org`)",
+            f"traefik.http.services.{name}.loadbalancer.server.port": "8080",
+        }
     limits = client.create_host_config(mem_limit="64m")
     made = client.create_container(
         _IMAGE, ["/bin/sleep", "100000"], name=name, labels=labels, host_config=limits

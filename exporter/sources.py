@@ -15,7 +15,7 @@ from exporter.docker.snapshot import Snapshot
 from exporter.families import CollectorStatus
 from exporter.host.network import NetworkCollector, NetworkReadings
 from exporter.host.node import NodeCollector, NodeReadings
-from exporter.slow.worker import Worker
+from exporter.worker import Worker
 from vakhta import logs
 
 __all__ = ["Gathered", "Sources"]

@@ -19,7 +19,7 @@ from exporter.slow.fact import Clocks, Fact
 from exporter.slow.files import LogSizes, log_sizes, partition_of
 from exporter.slow.readings import LayerSize, SlowReadings
 from exporter.slow.schedule import Pace
-from exporter.slow.worker import Worker
+from exporter.worker import Worker
 from vakhta import logs
 
 __all__ = ["FACTS", "Engine", "Options", "SlowFacts"]

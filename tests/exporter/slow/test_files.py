@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.slow.files import device_of, log_sizes, partition_of
 from exporter.slow.rotation import rotates
-from exporter.slow.worker import Worker
+from exporter.worker import Worker
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw

@@ -22,7 +22,7 @@ class _Selector(selectors.DefaultSelector):
 
     def select(self, timeout=None):
         ready = super().select(0)
-        while not ready and any(thread.name == "slow-files" for thread in threading.enumerate()):
+        while not ready and any(thread.name == "blocking-call" for thread in threading.enumerate()):
             ready = super().select(0.01)
         if not ready:
             assert timeout is not None, "everything waits for something that never comes"

@@ -75,5 +75,5 @@ def _begin(call: Callable[[], _T]) -> tuple[asyncio.Future[_T], asyncio.Future[N
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(tell, value, error)
 
-    threading.Thread(target=run, name="slow-files", daemon=True).start()
+    threading.Thread(target=run, name="blocking-call", daemon=True).start()
     return result, end
