@@ -57,17 +57,13 @@ def unseen(text: str) -> list[str]:
     """Name the containers a scrape does not have, and the collectors that have not succeeded."""
     rows = {f'name="{name}"' for name in CONTAINERS}
     rows |= {f'vakhta_collector_success{{collector="{name}"}} 1' for name in NEEDED}
-    return sorted(row for row in rows if row not in text) + _without("container_fs_usage_bytes", text)
+    return sorted(row for row in rows if row not in text)
 
 
 def unmeasured(text: str) -> list[str]:
     """Name the running containers whose usage a scrape does not have."""
-    return _without("container_cpu_usage_seconds_total", text)
-
-
-def _without(family: str, text: str) -> list[str]:
-    rows = [row for row in text.splitlines() if row.startswith(f"{family}{{")]
-    return [f"{family} of {name}" for name in RUNNING if not any(f'name="{name}"' in row for row in rows)]
+    rows = [row for row in text.splitlines() if row.startswith("container_cpu_usage_seconds_total{")]
+    return [name for name in RUNNING if not any(f'name="{name}"' in row for row in rows)]
 
 
 def visit(folder: Path, result: dict[str, Any]) -> None:
