@@ -265,13 +265,14 @@ ELSEWHERE: Final = {
     **dict.fromkeys(("container_creation_time_seconds", "container_spec_cpu_shares"), RUNNING),
     **dict.fromkeys(("container_cpu_load_average_10s", "container_cpu_load_d_average_10s"), EVERYBODY),
     "container_tasks_state": EVERYBODY,
-    "container_fs_limit_bytes": EVERYBODY,
-    **dict.fromkeys(("container_fs_inodes_total", "container_fs_inodes_free"), EVERYBODY),
 }
 """Families that no file of a cgroup tells, and who has them; the host's `container_last_seen` comes on top."""
 ELSEWHERE["container_last_seen"] = (*ELSEWHERE["container_last_seen"], HOST)
-UNHURRIED: Final = "container_fs_usage_bytes"
-"""One container after the other is measured, with rests that an emulated machine makes long: somebody has it, the host at once."""
+UNHURRIED: Final = {
+    *("container_fs_usage_bytes", "container_fs_limit_bytes"),
+    *("container_fs_inodes_total", "container_fs_inodes_free"),
+}
+"""One container after the other is measured, with rests that an emulated machine makes long: the host at once, and somebody."""
 
 # --- Docker's stats API ---
 
