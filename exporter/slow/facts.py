@@ -22,7 +22,7 @@ from exporter.slow.schedule import Pace
 from exporter.worker import Worker
 from vakhta import logs
 
-__all__ = ["FACTS", "Engine", "Options", "SlowFacts"]
+__all__ = ["FACTS", "SIZE_SECONDS", "VOLUMES_SECONDS", "Engine", "Options", "SlowFacts"]
 
 _log: Final = logs.get(__name__)
 
@@ -30,11 +30,12 @@ FACTS: Final = ("size", "logs", "images", "volumes")
 
 # How soon a new container is noticed, and a removed one forgotten.
 _LOOK_SECONDS: Final = 5.0
-# A layer of a million files takes the daemon a minute; a call that hangs is to be noticed, a slow one not cut short.
-_SIZE_SECONDS: Final = 120.0
+# A layer of a million files takes the daemon a minute; a call that hangs is to be noticed, a slow one not cut short. A proxy before the
+# daemon must wait as long, see compose/socket-proxy.
+SIZE_SECONDS: Final = 120.0
 _FILES_SECONDS: Final = 10.0
 _IMAGE_SECONDS: Final = 10.0
-_VOLUMES_SECONDS: Final = 600.0
+VOLUMES_SECONDS: Final = 600.0
 # The key of a fact that is one question about everything.
 _ALL: Final = ""
 
@@ -101,7 +102,7 @@ class SlowFacts:
             "size",
             self._size,
             pace=Pace(interval=wanted.size_interval, at_once=2),
-            seconds=_SIZE_SECONDS,
+            seconds=SIZE_SECONDS,
             clocks=clocks,
         )
         self._logs: Fact[LogSizes] = Fact(
@@ -123,7 +124,7 @@ class SlowFacts:
             "volumes",
             self._volume_sizes,
             pace=Pace(interval=wanted.volumes_interval, retry=300.0),
-            seconds=_VOLUMES_SECONDS,
+            seconds=VOLUMES_SECONDS,
             clocks=clocks,
         )
         every: tuple[Fact[Any], ...] = (self._sizes, self._logs, self._images, self._volumes)
@@ -191,7 +192,7 @@ class SlowFacts:
 
     async def _size(self, container: str) -> LayerSize | None:
         try:
-            layer = await self._engine.size_of(container, seconds=_SIZE_SECONDS)
+            layer = await self._engine.size_of(container, seconds=SIZE_SECONDS)
         except ContainerGoneError:
             return None
         if not layer.path:
@@ -206,7 +207,7 @@ class SlowFacts:
         return await self._engine.image_created(image, seconds=_IMAGE_SECONDS)
 
     async def _volume_sizes(self, _: str) -> tuple[Volume, ...]:
-        found = await self._engine.volumes(seconds=_VOLUMES_SECONDS)
+        found = await self._engine.volumes(seconds=VOLUMES_SECONDS)
         return tuple(sorted(found, key=lambda volume: volume.name))
 
     async def _log_sizes(self, _: str) -> LogSizes:

@@ -12,6 +12,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from exporter.slow.facts import SIZE_SECONDS, VOLUMES_SECONDS
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 COMPOSE: Final = ROOT / "compose"
 BY_PROFILE: Final = {
@@ -218,6 +220,33 @@ class TestNetworks:
             assert own & set(project["services"][service]["networks"])
             assert any(f"address=:{port}" in word for word in project["services"][service]["command"])
         assert config["rule_files"] == ["rules/*.yml"]
+
+
+class TestPatience:
+    """How long the proxy waits for the daemon."""
+
+    def waits(self, backend: str) -> float:
+        """Return the seconds of a backend, or those that hold where it says nothing."""
+        text = (COMPOSE / "socket-proxy/haproxy.cfg").read_text()
+        parts = dict(re.findall(r"^(defaults|backend \w+)\n((?:[ #].*\n|\n)*)", text, re.MULTILINE))
+        said = [
+            re.search(r"timeout server (\d+)([smd])", parts[name])
+            for name in (f"backend {backend}", "defaults")
+        ]
+        number, unit = next(found for found in said if found).groups()
+        return float(number) * {"s": 1, "m": 60, "d": 86_400}[unit]
+
+    def test_measurements_are_not_cut_short(self) -> None:
+        """The exporter, not the proxy, gives up on a daemon that reads every file of a layer or a volume; other answers are quick."""
+        assert self.waits("measurements") > max(SIZE_SECONDS, VOLUMES_SECONDS) > self.waits("docker")
+
+    def test_what_is_measured_is_asked_there(self) -> None:
+        """Only the exporter's questions of that kind; a list that is not the exporter's has none."""
+        text = (COMPOSE / "socket-proxy/haproxy.cfg").read_text()
+        exporter, _, others = text.partition("\nfrontend traefik\n")
+        rule = "use_backend measurements if { path_end /system/df } || { path_end /json } { url_param(size) -m found }"
+        assert f"\n    {rule}\n" in exporter
+        assert "use_backend measurements" not in others
 
 
 def test_grafana_finds_what_is_provisioned(project: dict[str, Any]) -> None:
