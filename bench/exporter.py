@@ -36,7 +36,7 @@ CHURN_SECONDS = float(os.environ.get("CHURN_SECONDS", "60"))
 # Keys with the service's name in them, as Traefik wants them: cAdvisor gives every series the keys of all containers.
 TRAEFIK = os.environ.get("TRAEFIK") == "1"
 _IMAGE = "busybox:1.35"
-_PER_SECOND = 10
+_PER_SECOND, _HANDS = 10, 4  # a start takes the daemon longer than a tenth of a second
 # Both look at every container when they begin: cAdvisor at its files, Vakhta at sizes, logs and images.
 _SETTLE_SECONDS = 40
 _STAYING = re.compile(r'^container_memory_usage_bytes\{[^}]*name="(stay-\d+)"', re.MULTILINE)
@@ -87,7 +87,7 @@ def main() -> bool:
         for side in sides:
             _wait_for(side)
         files = files_of_a_collection(client)
-        measure(sides, client)
+        measure(sides, client, engine.host)
         report(sides, floor(files), len(files))
         return _kept(sides, floor(files))
 
@@ -121,7 +121,7 @@ def _start(client: docker.APIClient, name: str) -> None:
     client.start(made)
 
 
-def measure(sides: list[Side], client: docker.APIClient) -> None:
+def measure(sides: list[Side], client: docker.APIClient, host: str) -> None:
     """Fill in what is measured."""
     pids = [side.pid for side in sides]
     time.sleep(_SETTLE_SECONDS)
@@ -138,7 +138,7 @@ def measure(sides: list[Side], client: docker.APIClient) -> None:
     with _scraping(sides, 5.0):
         for side, share in zip(sides, cpu_share(pids, IDLE_SECONDS), strict=True):
             side.scraped = share
-    _churn(sides, client)
+    _churn(sides, client, host)
     for side in sides:
         side.resident = resident_bytes(side.pid)
 
@@ -264,7 +264,7 @@ def _scraping(sides: list[Side], interval: float) -> Iterator[None]:
             thread.join()
 
 
-def _churn(sides: list[Side], client: docker.APIClient) -> None:
+def _churn(sides: list[Side], client: docker.APIClient, host: str) -> None:
     """Start and stop containers, ten changes a second, and look whether those that stay are in every scrape."""
     names = [f"churn-{number}" for number in range(2 * _PER_SECOND)]
     for name in names:
@@ -275,19 +275,22 @@ def _churn(sides: list[Side], client: docker.APIClient) -> None:
             host_config=client.create_host_config(network_mode="none"),
         )
     over = threading.Event()
-    changes = [0]
+    changes = [0] * _HANDS
 
-    def run() -> None:
+    def run(hand: int) -> None:
         began = time.monotonic()
-        while not over.is_set():
-            name = names[changes[0] // 2 % len(names)]
-            with contextlib.suppress(docker.errors.APIError):
-                client.start(name) if changes[0] % 2 == 0 else client.kill(name)
-            changes[0] += 1
-            time.sleep(max(0.0, began + changes[0] / _PER_SECOND - time.monotonic()))
+        mine = names[hand::_HANDS]
+        with contextlib.closing(docker.APIClient(base_url=host)) as own:
+            while not over.is_set():
+                name = mine[changes[hand] // 2 % len(mine)]
+                with contextlib.suppress(docker.errors.APIError):
+                    own.start(name) if changes[hand] % 2 == 0 else own.kill(name)
+                changes[hand] += 1
+                time.sleep(max(0.0, began + changes[hand] * _HANDS / _PER_SECOND - time.monotonic()))
 
-    thread = threading.Thread(target=run)
-    thread.start()
+    threads = [threading.Thread(target=run, args=(hand,)) for hand in range(_HANDS)]
+    for thread in threads:
+        thread.start()
     end = time.monotonic() + CHURN_SECONDS
     while time.monotonic() < end:
         for side in sides:
@@ -295,5 +298,6 @@ def _churn(sides: list[Side], client: docker.APIClient) -> None:
             side.incomplete += len(set(_STAYING.findall(side.scrape()))) < CONTAINERS
         time.sleep(1)
     over.set()
-    thread.join()
-    print(f"churn: {changes[0] / CHURN_SECONDS:.1f} starts and stops a second")
+    for thread in threads:
+        thread.join()
+    print(f"churn: {sum(changes) / CHURN_SECONDS:.1f} starts and stops a second")

@@ -12,6 +12,7 @@ from exporter import config
 from exporter.service import Exporter, Settings, own_version
 from exporter.storage import default_folder
 from vakhta import logs, service
+from vakhta.allocator import return_freed_memory
 from vakhta.secrets import SecretError
 from vakhta.service import ExitCode
 from vakhta.web import ListenError
@@ -24,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the exporter until SIGTERM or SIGINT; see docs/interfaces.md, section 5, for the exit codes."""
     flags = _parser().parse_args(argv)
     logs.configure(level=flags.log_level, format=flags.log_format)
+    return_freed_memory()
     try:
         settings = Settings(
             config=_switched(config.read(flags.config_file, os.environ), flags),
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as exc:
         sys.stderr.write(f"{exc}\n")
         return ExitCode.CONFIGURATION
-    except SecretError as exc:
+    except (SecretError, config.VariableError) as exc:
         sys.stderr.write(f"vakhta-exporter: {exc}\n")
         return ExitCode.CONFIGURATION
     return service.run(lambda stop: _run(settings, stop))

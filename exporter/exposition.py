@@ -15,9 +15,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 
 from exporter.families.model import Family, MetricType, World
+from exporter.process import OwnProcess
 
 __all__ = ["OPENMETRICS", "TEXT", "Renderer", "own_registry", "wants_openmetrics"]
 
@@ -28,9 +28,9 @@ _QUALITY: Final = re.compile(r";\s*q=([0-9.]+)")
 
 
 def own_registry() -> CollectorRegistry:
-    """Return a registry with what prometheus_client tells about this process."""
+    """Return a registry with what is told about this process."""
     registry = CollectorRegistry(auto_describe=False)
-    ProcessCollector(registry=registry)
+    registry.register(OwnProcess())
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     return registry

@@ -15,12 +15,14 @@ from exporter.details.store import Details
 from exporter.docker.compose import ComposeExpectations
 from exporter.docker.inventory import Inventory
 from exporter.docker.snapshot import Snapshot
+from exporter.docker.stats import Part
 from exporter.docker.stats_collector import Filled, StatsFallback
 from exporter.docker.status import DaemonStatus
 from exporter.exposition import Renderer
 from exporter.families import CollectorStatus, LabelSets, World, world
 from exporter.families.labels import DEFAULT_ALLOWED, AllowedLabels
-from exporter.host.machine import MachineFacts
+from exporter.host.network import NetworkReadings
+from exporter.machine import MachineWatch
 from exporter.slow.facts import SlowFacts
 from exporter.sources import Gathered, Sources
 
@@ -50,7 +52,7 @@ class Background:
         storage_ok: Whether the state file can be written.
         expectations: Learns from every scrape how many containers a service should have.
         details: Learns from every scrape what messages will want to know.
-        machine: Of what the host is made; None before it was read.
+        machine: Of what the host is made; None: switched off.
         slow: None: switched off.
         fallback: Docker's stats API in place of files that cannot be read; None: switched off.
     """
@@ -59,7 +61,7 @@ class Background:
     storage_ok: Callable[[], bool]
     expectations: ComposeExpectations
     details: Details
-    machine: Callable[[], MachineFacts | None] = lambda: None
+    machine: MachineWatch | None = None
     slow: SlowFacts | None = None
     fallback: StatsFallback | None = None
 
@@ -147,7 +149,7 @@ class Scraper:
         background.details.observe(snapshot, gathered.readings.usage, now)
         if daemon.up:
             background.expectations.observe(snapshot, now)
-        slow = background.slow
+        slow, machine = background.slow, background.machine
         return world(
             snapshot,
             gathered.readings,
@@ -156,6 +158,7 @@ class Scraper:
             collectors=(
                 _docker_collector(daemon),
                 *gathered.statuses,
+                *((machine.status(),) if machine is not None else ()),
                 *(slow.statuses() if slow is not None else ()),
             ),
             storage_ok=background.storage_ok(),
@@ -164,34 +167,36 @@ class Scraper:
             expected=background.expectations.expected(),
             host_name=self._identity.host_name,
             network=gathered.network,
-            machine=background.machine(),
+            machine=machine.facts if machine is not None else None,
             node=gathered.node,
             slow=slow.readings() if slow is not None else None,
         )
 
     def _filled(self, snapshot: Snapshot, gathered: Gathered, now: float) -> Gathered:
-        """Put what Docker's stats API says in place of files that cannot be read; being late is no reason."""
-        if self._background.fallback is None or gathered.late:
+        """Put what Docker's stats API says in place of files that cannot be read.
+
+        Being late, or switched off, is no reason to ask it; neither is a lone container that has just ended, of which nobody complains.
+        """
+        if self._background.fallback is None:
             return gathered
         readings, network = gathered.readings, gathered.network
-        switched_off = {view.id: () for view in snapshot.containers}
+        has_usage = gathered.complete and (readings.usage or readings.faults)
+        has_traffic = network is not None and (network.by_container or network.fault)
         filled = self._background.fallback.fill(
             snapshot,
-            usage=readings.usage,
-            interfaces=network.by_container if network is not None else switched_off,
+            usage=readings.usage if has_usage else None,
+            interfaces=network.by_container if network is not None and has_traffic else None,
             now=now,
         )
-        if filled.by_api:
+        if not filled.by_api:
+            return gathered
+        if Part.USAGE in filled.by_api:
             readings = replace(readings, usage=filled.usage)
-            if network is not None:
-                network = replace(network, by_container=filled.interfaces)
-        return replace(
-            gathered,
-            readings=readings,
-            network=network,
-            # It has a status while it serves: at rest nothing of it can fail.
-            statuses=(*gathered.statuses, *((_stats_collector(filled),) if filled.by_api else ())),
-        )
+        if Part.NETWORK in filled.by_api:
+            network = replace(network or NetworkReadings(), by_container=filled.interfaces)
+        # It has a status while it serves: at rest nothing of it can fail.
+        statuses = (*gathered.statuses, _stats_collector(filled))
+        return replace(gathered, readings=readings, network=network, statuses=statuses)
 
     async def _text(
         self, texts: dict[tuple[bool, bool], bytes], newest: World, *, as_openmetrics: bool, compressed: bool

@@ -25,9 +25,10 @@ from exporter.errors import StorageError
 from exporter.exposition import Renderer, own_registry
 from exporter.families import ALL
 from exporter.families.labels import AllowedLabels
-from exporter.host.machine import MachineFacts, MachineReader
+from exporter.host.machine import MachineReader
 from exporter.host.network import NetworkCollector
 from exporter.host.node import NodeCollector, Part
+from exporter.machine import MachineWatch
 from exporter.memory import Memory
 from exporter.scrape import Background, Identity, Scraper
 from exporter.slow.facts import Options, SlowFacts
@@ -43,7 +44,6 @@ __all__ = ["Exporter", "Settings", "own_version"]
 _log: Final = logs.get(__name__)
 _SAVE_INTERVAL_SECONDS: Final = 1.0
 _LAST_SAVE_SECONDS: Final = 2.0
-_MACHINE_SECONDS: Final = 300.0
 _OPEN_FILES: Final = 16_384
 
 # With the docker collector switched off there is nothing to look at.
@@ -92,6 +92,13 @@ def _allow_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def _machine(settings: Settings) -> MachineWatch | None:
+    if "machine" not in settings.config.enabled:
+        return None
+    reader = MachineReader(procfs=settings.procfs, sysfs=settings.sysfs, rootfs=settings.rootfs)
+    return MachineWatch(reader.read)
+
+
 def _sources(settings: Settings) -> Sources:
     _allow_open_files()
     enabled = settings.config.enabled
@@ -133,7 +140,7 @@ class Exporter:
         self._ticks = Broadcaster()
         self._storage_ok = True
         self._saved: tuple[int, int] = (-1, -1)
-        self._machine: MachineFacts | None = None
+        self._machine = _machine(settings)
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: DockerWatch | None = None
         engine: DockerEngine | None = None
@@ -159,7 +166,7 @@ class Exporter:
                 storage_ok=lambda: self._storage_ok,
                 expectations=self._expectations,
                 details=self._details,
-                machine=lambda: self._machine,
+                machine=self._machine,
                 slow=self._slow,
                 fallback=StatsFallback(self._stats) if self._stats is not None else None,
             ),
@@ -204,8 +211,8 @@ class Exporter:
         _log.info("listening", url=self.url, version=own_version())
         await self._save()
         self._tasks.append(asyncio.create_task(self._keep_saving()))
-        if "machine" in self._config.enabled:
-            self._tasks.append(asyncio.create_task(self._keep_reading_machine()))
+        if self._machine is not None:
+            self._tasks.append(asyncio.create_task(self._machine.run()))
         if self._slow is not None:
             self._tasks.append(asyncio.create_task(self._slow.run()))
         if self._watch is not None:
@@ -259,17 +266,6 @@ class Exporter:
             await asyncio.sleep(_SAVE_INTERVAL_SECONDS)
             if (self._inventory.revision, self._expectations.revision) != self._saved:
                 await self._save()
-
-    async def _keep_reading_machine(self) -> None:
-        reader = MachineReader(
-            procfs=self._settings.procfs, sysfs=self._settings.sysfs, rootfs=self._settings.rootfs
-        )
-        while True:
-            facts = await asyncio.to_thread(reader.read)
-            if facts.fault and (self._machine is None or self._machine.fault != facts.fault):
-                _log.warning("the machine cannot be read completely", error=facts.fault)
-            self._machine = facts
-            await asyncio.sleep(_MACHINE_SECONDS)
 
     async def _save(self) -> None:
         revision = (self._inventory.revision, self._expectations.revision)

@@ -7,7 +7,8 @@ one is stuck it is not asked again.
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 from exporter.cgroups.collector import CgroupCollector, Readings
@@ -31,14 +32,15 @@ class Gathered:
     """What one scrape has read; None is what is switched off or did not answer in time.
 
     Attributes:
-        late: Whether a source had no time to finish.
+        readings: Of those containers that were read in time.
+        complete: Whether the readings are of all containers.
         statuses: How each source did, and each part of one that fails.
     """
 
     readings: Readings
+    complete: bool
     network: NetworkReadings | None
     node: NodeReadings | None
-    late: bool
     statuses: tuple[CollectorStatus, ...]
 
 
@@ -58,12 +60,10 @@ class Sources:
         network: NetworkCollector | None = None,
         node: NodeCollector | None = None,
     ) -> None:
-        self._cgroups = None if cgroups is None else _Source("cgroups", _cgroup_faults)
-        self._network = None if network is None else _Source("network", _network_faults)
-        self._node = None if node is None else _Source("node", _node_faults)
-        self._collect_cgroups = cgroups.collect if cgroups is not None else None
-        self._collect_network = network.collect if network is not None else None
-        self._collect_node = node.collect if node is not None else None
+        self._cgroups = (cgroups, _Source("cgroups", _cgroup_faults)) if cgroups is not None else None
+        self._network = (network, _Source("network", _network_faults)) if network is not None else None
+        self._node = (node, _Source("node", _node_faults)) if node is not None else None
+        self._paths: Mapping[str, str] = {}
 
     async def gather(self, snapshot: Snapshot, *, driver: str, until: float) -> Gathered:
         """Read everything.
@@ -73,21 +73,48 @@ class Sources:
             driver: Docker's cgroup driver.
             until: The loop's time at which whatever is not there is done without.
         """
-        readings, network, node = _NO_READINGS, None, None
-        if self._cgroups is not None and (collect := self._collect_cgroups) is not None:
-            readings = await self._cgroups.read(lambda: collect(snapshot, driver=driver), until) or readings
-        if self._network is not None and (count := self._collect_network) is not None:
-            network = await self._network.read(lambda: count(snapshot.containers), until)
-        if self._node is not None and self._collect_node is not None:
-            node = await self._node.read(self._collect_node, until)
-        sources = [source for source in (self._cgroups, self._network, self._node) if source is not None]
+        hurry = _Hurry(until)
+        readings, complete = _NO_READINGS, False
+        network: NetworkReadings | None = None
+        node: NodeReadings | None = None
+        if self._cgroups is not None:
+            cgroups, source = self._cgroups
+            found = await source.read(partial(cgroups.collect, snapshot, driver=driver), hurry)
+            readings, complete = found or cgroups.so_far(), found is not None
+            # A series keeps its name when its container is late.
+            known = {view.id: self._paths[view.id] for view in snapshot.containers if view.id in self._paths}
+            readings = replace(readings, paths={**known, **readings.paths})
+            self._paths = readings.paths
+        if self._network is not None:
+            traffic, source_of_traffic = self._network
+            network = await source_of_traffic.read(partial(traffic.collect, snapshot.containers), hurry)
+        if self._node is not None:
+            host, source_of_host = self._node
+            node = await source_of_host.read(host.collect, hurry)
+        sources = [pair[1] for pair in (self._cgroups, self._network, self._node) if pair is not None]
         return Gathered(
             readings=readings,
+            complete=complete,
             network=network,
             node=node,
-            late=any(source.late for source in sources),
             statuses=tuple(status for source in sources for status in source.statuses),
         )
+
+
+class _Hurry:
+    """The time sources share, and the one that used it up.
+
+    Args:
+        until: The loop's time at which it is over.
+    """
+
+    def __init__(self, until: float) -> None:
+        self._until = until
+        self.spent_by = ""
+
+    def left(self) -> float:
+        """How many seconds there are; 0 when one has used them up."""
+        return max(0.0, self._until - asyncio.get_running_loop().time())
 
 
 class _Source(Generic[_T]):
@@ -104,20 +131,26 @@ class _Source(Generic[_T]):
         self._faults_of = faults
         self._worker = Worker(name)
         self._faults: Mapping[str, str] = {}
-        self.late = False
         self._seconds: float | None = None
         self._succeeded_at: float | None = None
 
-    async def read(self, collect: Callable[[], _T], until: float) -> _T | None:
+    async def read(self, collect: Callable[[], _T], hurry: _Hurry) -> _T | None:
         """Return what is collected, or None when it cannot be in time."""
         began = time.perf_counter()
-        left = max(0.0, until - asyncio.get_running_loop().time())
         found: _T | None = None
-        try:
-            found = await self._worker.do(collect, seconds=left)
-            self.late, faults = False, self._faults_of(found)
-        except TimeoutError as exc:
-            self.late, faults = True, {self._name: str(exc)}
+        faults: Mapping[str, str]
+        if hurry.spent_by:
+            faults = {self._name: f"not read: {hurry.spent_by} took all the time that the scrape has"}
+        else:
+            try:
+                found = await self._worker.do(collect, seconds=hurry.left())
+                faults = self._faults_of(found)
+            except TimeoutError as exc:
+                hurry.spent_by, faults = self._name, {self._name: str(exc)}
+            except Exception as exc:  # noqa: BLE001 - whatever it is, it costs this source only
+                faults = {self._name: f"{type(exc).__name__}: {exc}; please report this with the log"}
+                if faults != self._faults:
+                    _log.exception("reading failed", collector=self._name)
         self._seconds = time.perf_counter() - began
         if self._name not in faults:
             self._succeeded_at = time.time()

@@ -44,9 +44,9 @@ class Worker:
                     return await result
             except TimeoutError as exc:
                 if result.done() and not result.cancelled():
-                    raise  # the call's own error
+                    return result.result()  # there at the last moment; or the call's own error
                 raise TimeoutError(
-                    f"{self._name}: the file system did not answer within {seconds:g} s; see `dmesg` for a disk or network mount that hangs"
+                    f"{self._name}: not read within {seconds:.3g} s; if the host is not just busy, see `dmesg` for a disk or network mount that hangs"
                 ) from exc
 
 

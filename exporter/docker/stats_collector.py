@@ -222,19 +222,27 @@ class StatsFallback:
         self,
         snapshot: Snapshot,
         *,
-        usage: Mapping[str, Usage],
-        interfaces: Mapping[str, tuple[InterfaceCounters, ...]],
+        usage: Mapping[str, Usage] | None,
+        interfaces: Mapping[str, tuple[InterfaceCounters, ...]] | None,
         now: float,
     ) -> Filled:
         """Return what was read from the files, or what the API has said where they fail; returns at once.
 
         Args:
             snapshot: The containers the files were read for.
-            usage: What was read, by id.
-            interfaces: What was read, by id.
+            usage: What was read, by id; None: nobody knows what could be, and whoever serves goes on.
+            interfaces: As `usage`.
             now: Unix seconds.
         """
-        before, self._by_api = self._by_api, choose(coverage(snapshot, usage, interfaces), self._by_api)
+        before, unknown = (
+            self._by_api,
+            frozenset(
+                part for part, read in ((Part.USAGE, usage), (Part.NETWORK, interfaces)) if read is None
+            ),
+        )
+        usage, interfaces = usage or {}, interfaces or {}
+        chosen = choose(coverage(snapshot, usage, interfaces), before)
+        self._by_api = (chosen - unknown) | (before & unknown)
         if self._by_api - before:
             # What the API said for another part's sake is older than what the files have said of this one.
             self._collector.watch({})

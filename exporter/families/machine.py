@@ -10,7 +10,6 @@ from typing import Final
 from exporter.families.labels import NO_LABELS, Labels, LabelSet
 from exporter.families.model import Family, MetricType, Sample, World
 from exporter.host.machine import MachineFacts
-from exporter.host.network import NetworkReadings
 
 __all__ = ["FAMILIES"]
 
@@ -37,9 +36,12 @@ def _machine_error(world: World) -> Iterable[Sample]:
 
 
 def _container_error(world: World) -> Iterable[Sample]:
-    network = world.network
-    failed = bool(world.readings.fault) or (isinstance(network, NetworkReadings) and bool(network.fault))
-    yield NO_LABELS, _NONE, failed
+    ok = {status.name: status.success for status in world.collectors}
+    failed = any(
+        not success and name.partition(":")[0] in ("cgroups", "network") for name, success in ok.items()
+    )
+    # Docker's stats API stands in for both.
+    yield NO_LABELS, _NONE, failed and not ok.get("stats", False)
 
 
 def _versions(world: World) -> Iterable[Sample]:

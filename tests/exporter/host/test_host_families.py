@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.exposition import Renderer
 from exporter.families import machine, network, node
-from exporter.families.model import MetricType
+from exporter.families.model import CollectorStatus, MetricType
 from exporter.host.filesystems import FilesystemProber
 from exporter.host.machine import MachineFacts
 from exporter.host.network import NetworkCollector, NetworkReadings
@@ -170,10 +170,29 @@ def test_nothing_to_say(world, changes):
     assert found <= {"container_scrape_error", "machine_scrape_error", "cadvisor_version_info"}
 
 
-def test_errors_show(world):
-    """A fault of the network or the machine sets cAdvisor's gauges."""
-    found = lines(replace(world, network=NetworkReadings(fault="x"), machine=replace(MACHINE, fault="y")))
-    assert {"container_scrape_error 1", "machine_scrape_error 1"} <= set(found)
+def test_a_fault_of_the_machine_shows(world):
+    """It sets cAdvisor's gauge."""
+    assert "machine_scrape_error 1" in lines(replace(world, machine=replace(MACHINE, fault="y")))
+
+
+@pytest.mark.parametrize(
+    ("collectors", "expected"),
+    [
+        pytest.param({"cgroups": True, "network": True, "node": False}, 0, id="neither usage nor traffic"),
+        pytest.param({"cgroups": False}, 1, id="late, or not to be read"),
+        pytest.param({"cgroups": True, "cgroups:memory": False}, 1, id="a part of usage"),
+        pytest.param({"network": False}, 1, id="traffic"),
+        pytest.param({"cgroups": False, "stats": True}, 0, id="the stats API stands in"),
+        pytest.param({"cgroups": False, "stats": False}, 1, id="and fails too"),
+    ],
+)
+def test_container_scrape_error(world, collectors, expected):
+    """Whether the usage of some container is not there, whoever should have told it."""
+    statuses = tuple(
+        CollectorStatus(name=name, success=success, duration_seconds=None, last_success_at=None)
+        for name, success in collectors.items()
+    )
+    assert f"container_scrape_error {expected}" in lines(replace(world, collectors=statuses))
 
 
 def test_label_texts_are_kept(world):

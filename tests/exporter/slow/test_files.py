@@ -171,7 +171,7 @@ async def test_a_stuck_call_costs_one_thread():
         calls.append("hang")
         assert let_go.wait(10)
 
-    with pytest.raises(TimeoutError, match=r"disk: the file system did not answer within 0\.05 s"):
+    with pytest.raises(TimeoutError, match=r"disk: not read within 0\.05 s"):
         await worker.do(hang, seconds=0.05)
     stuck = worker._stuck
     for _ in range(3):

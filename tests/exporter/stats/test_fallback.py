@@ -25,7 +25,7 @@ class Scrapes:
         self._fallback = StatsFallback(collector)
 
     def scrape(self, *, usage=(), interfaces=()):
-        """Return what one scrape publishes when the files tell of these."""
+        """Return what one scrape publishes when the files tell of these; None: they were not asked."""
         facts = (
             Facts(
                 id=name, name=name, image="x", labels={}, status=Status.RUNNING, pid=1, network_mode="bridge"
@@ -33,10 +33,11 @@ class Scrapes:
             for name in NAMES
         )
         views = tuple(view_of(one, Book(id=one.id, first_seen=0.0)) for one in facts)
+        read = Usage(pids=Pids(threads=99, threads_max=0))
         return self._fallback.fill(
             Snapshot(at=1000.0, containers=views),
-            usage=dict.fromkeys(usage, Usage(pids=Pids(threads=99, threads_max=0))),
-            interfaces=dict.fromkeys(interfaces, ()),
+            usage=None if usage is None else dict.fromkeys(usage, read),
+            interfaces=None if interfaces is None else dict.fromkeys(interfaces, ()),
             now=1000.0,
         )
 
@@ -141,3 +142,12 @@ async def test_a_change_is_logged_once(scrapes, caplog):
     for readable in (NAMES, (), (), NAMES, NAMES):
         scrapes.scrape(usage=readable, interfaces=readable)
     assert [record.getMessage() for record in caplog.records] == ["the source of usage changed"] * 2
+
+
+async def test_files_that_are_not_asked_are_no_failure(scrapes):
+    """Switched off, or late: whoever served goes on, and nobody else begins."""
+    assert scrapes.scrape(usage=None, interfaces=None).by_api == frozenset()
+    assert scrapes.scrape(usage=(), interfaces=NAMES).by_api == {Part.USAGE}
+    await scrapes.answered()
+    filled = scrapes.scrape(usage=None, interfaces=None)
+    assert (filled.by_api, threads(filled)) == ({Part.USAGE}, dict.fromkeys(NAMES, 1))
