@@ -56,19 +56,32 @@ def log_sizes(logs: Iterable[tuple[str, str]], root: Path) -> LogSizes:
 
 
 def partition_of(path: str, root: Path, mounts: str) -> Partition | None:
-    """Return the partition that holds a folder of the host; None when the folder cannot be seen.
+    """Return the partition that holds a folder of the host; None when it cannot be seen which that is.
+
+    Docker's folder is closed to all but root, but may itself be asked: where we may not go on, the folder before it answers, if by the
+    mount table it lies on the same partition.
 
     Args:
         path: The folder, as the host has it.
         root: Where the host's files are.
         mounts: The host's mount table (`/proc/1/mountinfo`); empty when unknown, and then the device is.
     """
-    try:
-        found = os.statvfs(_below(root, path))
-    except OSError:
+    seen = path = _plain(path)
+    found = None
+    while found is None:
+        try:
+            found = os.statvfs(_below(root, seen))
+        except PermissionError:
+            if seen == posixpath.dirname(seen):
+                return None
+            seen = posixpath.dirname(seen)
+        except OSError:
+            return None
+    mount = _mount_of(path, mounts)
+    if mount != _mount_of(seen, mounts):
         return None
     return Partition(
-        device=device_of(path, mounts),
+        device=mount[1],
         size_bytes=found.f_frsize * found.f_blocks,
         inodes=found.f_files or None,
         inodes_free=found.f_ffree if found.f_files else None,
@@ -77,21 +90,30 @@ def partition_of(path: str, root: Path, mounts: str) -> Partition | None:
 
 def device_of(path: str, mounts: str) -> str:
     """Return the source of the mount a path lies on: the longest mount point above it, the last one where several cover each other."""
-    best, device = -1, ""
+    return _mount_of(path, mounts)[1]
+
+
+def _mount_of(path: str, mounts: str) -> tuple[str, str]:
+    """Return its mount point and its source; empty ones when the table does not say."""
+    best, device = "", ""
     for line in mounts.splitlines():
         fields, _, rest = line.partition(" - ")
         parts, source = fields.split(), rest.split()
         if len(parts) < 5 or len(source) < 2:
             continue
         point = _unescaped(parts[4])
-        if len(point) >= best and _holds(point, path):
-            best, device = len(point), _unescaped(source[1])
-    return device
+        if len(point) >= len(best) and _holds(point, path):
+            best, device = point, _unescaped(source[1])
+    return best, device
 
 
 def _below(root: Path, path: str) -> str:
-    # "/.." is "/": nothing leads out of the root by dots.
-    return f"{root}/{posixpath.normpath('/' + path).lstrip('/')}".replace("//", "/")
+    return f"{root}{_plain(path)}".replace("//", "/")
+
+
+def _plain(path: str) -> str:
+    # "/.." is "/": nothing leads out of the root by dots. Two slashes at the beginning would stay two.
+    return posixpath.normpath(f"/{path.lstrip('/')}")
 
 
 def _size(folder: str, name: str) -> int:
