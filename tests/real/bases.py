@@ -39,17 +39,17 @@ class BaseError(Exception):
 
 def python_base() -> Path:
     """Give the tar of a minimal Debian with Python, as ``docker import`` takes it; makes it the first time (1 min)."""
-    return _made(cache_folder() / "python-base" / _SUITE, _make_base) / "rootfs.tar"
+    return made(cache_folder() / "python-base" / _SUITE, _make_base) / "rootfs.tar"
 
 
 def wheels() -> Path:
     """Give a folder with the wheels of requirements.lock for the base image's Python; one folder per lock file."""
     lock = (ROOT / "requirements.lock").read_bytes()
     name = f"{_PYTHON}-{hashlib.sha256(lock).hexdigest()[:16]}"
-    return _made(cache_folder() / "wheels" / name, _fetch_wheels)
+    return made(cache_folder() / "wheels" / name, _fetch_wheels)
 
 
-def _made(place: Path, make: Callable[[Path], None]) -> Path:
+def made(place: Path, make: Callable[[Path], None]) -> Path:
     """Return the folder, made beside its place and renamed into it, by one process at a time."""
     if place.exists():
         return place
@@ -58,10 +58,10 @@ def _made(place: Path, make: Callable[[Path], None]) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
             with tempfile.TemporaryDirectory(dir=place.parent, prefix=".new-") as scratch:
-                made = Path(scratch, "made")
-                made.mkdir()
-                make(made)
-                made.rename(place)
+                new = Path(scratch, "made")
+                new.mkdir()
+                make(new)
+                new.rename(place)
     return place
 
 
@@ -69,21 +69,26 @@ def _make_base(folder: Path) -> None:
     program = obtain("debootstrap")["debootstrap"].program()
     tree = folder / "tree"
     include = "--include=python3,python3-venv,ca-certificates"
-    _run(program, "--variant=minbase", include, _SUITE, str(tree), debian.machine_mirror())
+    execute(program, "--variant=minbase", include, _SUITE, str(tree), debian.machine_mirror())
     excluded = (f"--exclude={pattern}" for pattern in _LEFT_OUT)
-    _run("tar", "-C", str(tree), *excluded, "-cf", str(folder / "rootfs.tar"), ".")
+    execute("tar", "-C", str(tree), *excluded, "-cf", str(folder / "rootfs.tar"), ".")
     shutil.rmtree(tree)
 
 
 def _fetch_wheels(folder: Path) -> None:
-    _run(
+    execute(
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
         *("--require-hashes", "--only-binary=:all:", f"--python-version={_PYTHON}", "--no-deps"),
         *("--dest", str(folder), "--requirement", str(ROOT / "requirements.lock")),
     )
 
 
-def _run(*command: str) -> None:
+def execute(*command: str) -> None:
+    """Run a command; say its last words if it fails.
+
+    Raises:
+        BaseError: It failed.
+    """
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     if done.returncode:
         tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-10:])

@@ -135,7 +135,7 @@ def libraries() -> Path:
 def pack(folder: Path, disk: Path, *, size: str) -> None:
     """Make a disk with a folder's content; a journal would only cost time."""
     mke2fs = obtain("qemu")["qemu"].program("mke2fs")
-    bases._run(
+    bases.execute(
         mke2fs, "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d", str(folder), str(disk), size
     )
 
@@ -149,13 +149,13 @@ def byte_compile(folder: Path) -> None:
 def made(name: str, recipe: object, make: Callable[[Path], None]) -> Path:
     """Give the folder that was made by a recipe, or make it: one of them at a time, and nobody sees it half made."""
     key = hashlib.sha256(repr(recipe).encode()).hexdigest()[:16]
-    return bases._made(cache_folder() / "cgroup2" / f"{name}-{key}", make)
+    return bases.made(cache_folder() / "cgroup2" / f"{name}-{key}", make)
 
 
 def _make_image(folder: Path) -> None:
     obtain("qemu")  # what packs the disk comes with it
     program, tree = obtain("debootstrap")["debootstrap"].program(), folder / "tree"
-    bases._run(program, "--variant=minbase", _SUITE, str(tree), debian.machine_mirror())
+    bases.execute(program, "--variant=minbase", _SUITE, str(tree), debian.machine_mirror())
     _connect(tree)
     _inside(tree, _INSTALL)
     for path, text in _FILES.items():
@@ -182,7 +182,7 @@ def _connect(tree: Path) -> None:
 
 
 def _inside(tree: Path, script: str) -> None:
-    bases._run(*_ENTER, str(tree), "/bin/sh", "-c", script)
+    bases.execute(*_ENTER, str(tree), "/bin/sh", "-c", script)
 
 
 def _make_libraries(folder: Path) -> None:
