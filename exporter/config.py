@@ -3,16 +3,16 @@
 import fnmatch
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from exporter.docker.engine import DEFAULT_HOST
+from exporter.docker.engine import DEFAULT_HOST, check_address
 from vakhta.secrets import Secret, SecretError, from_env
 from vakhta.yamlnodes import Document, Node, load
 
-__all__ = ["COLLECTORS", "OFF", "ON", "SCHEDULED", "Config", "read"]
+__all__ = ["COLLECTORS", "OFF", "ON", "SCHEDULED", "Config", "VariableError", "read"]
 
 ON: Final = frozenset({"docker", "cgroups", "network", "node", "machine", "size", "logs", "images", "stats"})
 """The collectors that run unless somebody says otherwise."""
@@ -22,7 +22,10 @@ COLLECTORS: Final = tuple(sorted(ON | OFF))
 SCHEDULED: Final = frozenset({"size", "logs", "images", "volumes"})
 """Those with an interval of their own; the others run at every scrape."""
 _SHORTEST: Final = timedelta(seconds=1)
-_SCHEMES: Final = ("unix://", "tcp://", "http://", "https://")
+
+
+class VariableError(ValueError):
+    """A variable of the environment cannot be used; the text names it, the fault and the remedy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,18 +71,28 @@ def read(path: Path | None, environ: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: With everything that is wrong in the file, by line and column.
         SecretError: The token is given twice, or cannot be read.
+        VariableError: DOCKER_HOST counts and is no address.
     """
-    default_host = environ.get("DOCKER_HOST", "") or DEFAULT_HOST
     token = from_env("VAKHTA_API_TOKEN", environ)
-    if path is None:
-        return Config(docker_host=default_host, token=token)
-    document = load(path)
-    config = _config(document, default_host, token)
-    document.finish()
-    return config
+    config = Config(docker_host="", token=token)
+    if path is not None:
+        document = load(path)
+        config = _config(document, token)
+        document.finish()
+    return config if config.docker_host else replace(config, docker_host=_host_of(environ))
 
 
-def _config(document: Document, default_host: str, token: Secret | None) -> Config:
+def _host_of(environ: Mapping[str, str]) -> str:
+    """Return the daemon's address where the file names none."""
+    address = environ.get("DOCKER_HOST", "").strip() or DEFAULT_HOST
+    try:
+        check_address(address)
+    except ValueError as exc:
+        raise VariableError(f"DOCKER_HOST: {exc}, or name another address with docker.host") from None
+    return address
+
+
+def _config(document: Document, token: Secret | None) -> Config:
     known = ("host", "docker", "containers", "collectors", "api")
     sections = document.root.mapping(known) if document.root else {}
     host = _section(sections, "host", ("name",))
@@ -90,26 +103,27 @@ def _config(document: Document, default_host: str, token: Secret | None) -> Conf
         for name, node in _section(sections, "collectors", COLLECTORS).items()
     }
     api = _section(sections, "api", ("token_file", "logs"))
+    has_token_file = "token_file" in api and not api["token_file"].is_null
     defaults = Config()
     return Config(
         host_name=host["name"].text() if "name" in host else "",
-        docker_host=_address(docker["host"], default_host) if "host" in docker else default_host,
+        docker_host=_address(docker["host"]) if "host" in docker else "",
         docker_timeout=_duration(docker, "timeout", defaults.docker_timeout),
         resync_interval=_duration(docker, "resync_interval", defaults.resync_interval),
         ignore=tuple(_pattern(node) for node in containers["ignore"].sequence())
         if "ignore" in containers
         else (),
-        label_allow=tuple(node.text() for node in containers["label_allow"].sequence())
+        label_allow=tuple(_label(node) for node in containers["label_allow"].sequence())
         if "label_allow" in containers
         else (),
         enabled=frozenset(name for name in COLLECTORS if _is_enabled(name, collectors.get(name, {}))),
         intervals={
             name: _duration(keys, "interval", timedelta(0))
             for name, keys in collectors.items()
-            if "interval" in keys
+            if "interval" in keys and not keys["interval"].is_null
         },
-        token=_token(api["token_file"], token) if "token_file" in api else token,
-        logs=api["logs"].boolean(fallback=False) if "logs" in api else False,
+        token=_token(api["token_file"], token) if has_token_file else token,
+        logs=_logs(api["logs"], has_token=has_token_file or token is not None) if "logs" in api else False,
     )
 
 
@@ -117,12 +131,14 @@ def _section(sections: Mapping[str, Node], name: str, known: tuple[str, ...]) ->
     return sections[name].mapping(known) if name in sections else {}
 
 
-def _address(node: Node, fallback: str) -> str:
-    address = node.text(fallback)
-    if not address.startswith(_SCHEMES):
-        node.fail(
-            f"{address!r} is not an address of a Docker daemon; write it like {DEFAULT_HOST} or tcp://127.0.0.1:2375"
-        )
+def _address(node: Node) -> str:
+    """Read the daemon's address; empty when there is none."""
+    address = node.text()
+    if node.is_scalar and not node.is_null:
+        try:
+            check_address(address)
+        except ValueError as exc:
+            node.fail(str(exc))
     return address
 
 
@@ -145,6 +161,13 @@ def _pattern(node: Node) -> str:
     return pattern
 
 
+def _label(node: Node) -> str:
+    key = node.text().strip()
+    if not key and node.is_scalar:
+        node.fail("the key of a container's label is expected, such as org.label-schema.group")
+    return key
+
+
 def _is_enabled(name: str, keys: Mapping[str, Node]) -> bool:
     default = name in ON
     return keys["enabled"].boolean(fallback=default) if "enabled" in keys else default
@@ -157,9 +180,23 @@ def _token(node: Node, given: Secret | None) -> Secret | None:
             "the environment names a token too: unset VAKHTA_API_TOKEN and VAKHTA_API_TOKEN_FILE, or drop this key"
         )
         return given
-    path = Path(node.document.file).parent / node.text()
+    name = node.text().strip()
+    if not name:
+        if node.is_scalar:
+            node.fail("name a file that holds the token, or drop this key")
+        return None
+    path = Path(node.document.file).parent / name
     try:
         return from_env("VAKHTA_API_TOKEN", {"VAKHTA_API_TOKEN_FILE": str(path)})
     except SecretError as exc:
         node.fail(str(exc).removeprefix("VAKHTA_API_TOKEN_FILE: "))
         return None
+
+
+def _logs(node: Node, *, has_token: bool) -> bool:
+    wanted = node.boolean(fallback=False)
+    if wanted and not has_token:
+        node.fail(
+            "without a token nobody can read logs: add api.token_file, set VAKHTA_API_TOKEN or VAKHTA_API_TOKEN_FILE, or drop this key"
+        )
+    return wanted

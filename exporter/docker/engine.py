@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 import docker
 import docker.errors
+import docker.utils
 import requests.exceptions
 import urllib3.exceptions
 
@@ -32,7 +33,7 @@ from exporter.errors import (
     DockerTimeoutError,
 )
 
-__all__ = ["DEFAULT_HOST", "DockerEngine"]
+__all__ = ["DEFAULT_HOST", "DockerEngine", "check_address"]
 
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 _PING_SECONDS: Final = 2.0
@@ -53,6 +54,24 @@ class _Client(docker.APIClient):
     @trust_env.setter
     def trust_env(self, value: bool) -> None:  # requests' Session sets it while it is built
         pass
+
+
+def check_address(address: str) -> None:
+    """Make sure that an address is one of the forms that can be used, whether or not a daemon is there.
+
+    Raises:
+        ValueError: It is not; the text says the fault and the remedy.
+    """
+    try:
+        # The package would take a path that is not absolute, and ask for another package with ssh.
+        known = address.startswith(("unix:///", "tcp://", "http://", "https://")) and address != "unix:///"
+        if known and docker.utils.parse_host(address):
+            return
+    except (docker.errors.DockerException, ValueError):
+        pass
+    raise ValueError(
+        f"{address!r} is not an address of a Docker daemon; write it like {DEFAULT_HOST} or tcp://127.0.0.1:2375"
+    )
 
 
 class DockerEngine:

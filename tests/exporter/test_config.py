@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from exporter.config import ON, Config, read
+from exporter.config import ON, Config, VariableError, read
 from vakhta.secrets import Secret
 from vakhta.yamlnodes import ConfigError
 
@@ -32,9 +32,21 @@ def test_defaults():
     assert read(None, {}) == Config()
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "docker:\ncontainers:\n", "collectors: {cgroups: {}}\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# nothing\n",
+        "docker:\ncontainers:\n",
+        "collectors: {cgroups: {}}\n",
+        (
+            "host: {name: }\ndocker: {host: , timeout: , resync_interval: }\ncontainers: {ignore: , label_allow: }\n"
+            "collectors: {size: {enabled: , interval: }}\napi: {token_file: , logs: }\n"
+        ),
+    ],
+)
 def test_empty_files(tmp_path, text):
-    """Everything in the file is optional."""
+    """Everything in the file is optional, and a key without a value is as good as none."""
     (tmp_path / "exporter.yml").write_text(text)
     assert read(tmp_path / "exporter.yml", {}) == Config()
 
@@ -67,12 +79,60 @@ def test_everything(tmp_path):
     [
         ({}, "unix:///var/run/docker.sock"),
         ({"DOCKER_HOST": ""}, "unix:///var/run/docker.sock"),
+        ({"DOCKER_HOST": " "}, "unix:///var/run/docker.sock"),
         ({"DOCKER_HOST": "unix:///x"}, "unix:///x"),
+        ({"DOCKER_HOST": "tcp://socket-proxy:2375"}, "tcp://socket-proxy:2375"),
+        ({"DOCKER_HOST": "https://[::1]:2376"}, "https://[::1]:2376"),
     ],
 )
-def test_docker_host(environ, host):
-    """DOCKER_HOST is obeyed; an empty one is none."""
+def test_docker_host(tmp_path, environ, host):
+    """DOCKER_HOST is obeyed, with a file that names no address too; an empty one is none."""
+    (tmp_path / "exporter.yml").write_text("docker: {timeout: 2s}\n")
     assert read(None, environ).docker_host == host
+    assert read(tmp_path / "exporter.yml", environ).docker_host == host
+
+
+NO_ADDRESSES = [
+    pytest.param("ssh://u@h", id="ssh"),
+    pytest.param("/var/run/docker.sock", id="a path"),
+    pytest.param("unix://", id="no path"),
+    pytest.param("unix:///", id="the root"),
+    pytest.param("unix://rel", id="a relative path"),
+    pytest.param("tcp://", id="no host"),
+    pytest.param("tcp://h", id="no port"),
+    pytest.param("tcp://h:port", id="a port that is no number"),
+    pytest.param("npipe:////./pipe/docker_engine", id="another system's"),
+]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_no_address_in_the_environment(tmp_path, address):
+    """Variable, fault and remedy; what the file names wins, so the variable does not matter then."""
+    with pytest.raises(VariableError) as caught:
+        read(None, {"DOCKER_HOST": address})
+    assert str(caught.value) == (
+        f"DOCKER_HOST: {address!r} is not an address of a Docker daemon; write it like unix:///var/run/docker.sock or tcp://127.0.0.1:2375, "
+        "or name another address with docker.host"
+    )
+    (tmp_path / "exporter.yml").write_text("docker: {host: 'tcp://h:1'}\n")
+    assert read(tmp_path / "exporter.yml", {"DOCKER_HOST": address}).docker_host == "tcp://h:1"
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_no_address_in_the_file(tmp_path, address):
+    """The same forms are refused there."""
+    (tmp_path / "exporter.yml").write_text(f"docker: {{host: '{address}'}}\n")
+    with pytest.raises(
+        ConfigError, match=r":1:16: docker\.host: '.*' is not an address of a Docker daemon; write it"
+    ):
+        read(tmp_path / "exporter.yml", {})
+
+
+def test_logs_with_a_token_of_the_environment(tmp_path):
+    """Where the token comes from does not matter."""
+    (tmp_path / "exporter.yml").write_text("api: {logs: true, token_file: }\n")
+    config = read(tmp_path / "exporter.yml", {"VAKHTA_API_TOKEN": "hush"})
+    assert (config.logs, config.token) == (True, Secret("hush"))
 
 
 @pytest.mark.parametrize(
@@ -94,6 +154,31 @@ def test_docker_host(environ, host):
         ),
         pytest.param("collectors: {cgroups: {enabled: yes}}\n", ["1:33: collectors.cgroups.enabled: true or false is expected, not 'yes'"], id="yes is not true"),
         pytest.param("collectors: {cgroup: {}}\n", ["1:14: collectors.cgroup: unknown key, did you mean cgroups?"], id="unknown collector"),
+        pytest.param("collectors: {size: {interval: 0s}}\n", ["1:31: collectors.size.interval: must be 1s or more"], id="no interval"),
+        pytest.param("api: {token_file: ''}\n", ["1:19: api.token_file: name a file that holds the token, or drop this key"], id="no file's name"),
+        pytest.param(
+            "api: {token_file: [a], logs: true}\n",
+            ["1:19: api.token_file: a single value is expected here, not a list or mapping"],
+            id="a list of files: one fault, told once",
+        ),
+        pytest.param(
+            "api: {logs: true}\n",
+            [
+                ("1:13: api.logs: without a token nobody can read logs: add api.token_file, set VAKHTA_API_TOKEN or VAKHTA_API_TOKEN_FILE, "
+                "or drop this key")
+            ],
+            id="logs without a token",
+        ),
+        pytest.param("docker: {host: [a]}\n", ["1:16: docker.host: a single value is expected here, not a list or mapping"], id="a list of addresses"),
+        pytest.param(
+            "containers: {label_allow: ['', null, [a], ok]}\n",
+            [
+                "1:28: containers.label_allow[0]: the key of a container's label is expected, such as org.label-schema.group",
+                "1:32: containers.label_allow[1]: the key of a container's label is expected, such as org.label-schema.group",
+                "1:38: containers.label_allow[2]: a single value is expected here, not a list or mapping",
+            ],
+            id="labels without a key",
+        ),
         pytest.param(
             "docker: {timeout: x}\nhost: [1]\n",
             ["1:19: docker.timeout: not a duration: 'x'; write it like 30s, 5m or 1h30m", "2:7: host: a mapping (key: value lines) is expected here"],

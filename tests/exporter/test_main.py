@@ -78,10 +78,15 @@ def program(tmp_path):
         one.process.stderr.close()
 
 
-def run(*flags):
+def run(*flags, environ=None):
     """Run a program that ends by itself."""
     return subprocess.run(
-        [sys.executable, "-m", "exporter", *flags], capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-m", "exporter", *flags],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        env={**os.environ, **(environ or {})},
     )
 
 
@@ -155,6 +160,20 @@ def test_a_wrong_configuration(tmp_path):
     assert done.stderr == (
         f"{tmp_path}/exporter.yml:1:1: dokcer: unknown key, did you mean docker?\n{tmp_path}/exporter.yml:2:8: host.nmae: unknown key, did you mean name?\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DOCKER_HOST", "ssh://u@h", "'ssh://u@h' is not an address of a Docker daemon; write it like"),
+        ("VAKHTA_API_TOKEN_FILE", "/dev/null", "/dev/null is empty; write the secret into it"),
+    ],
+)
+def test_a_wrong_variable(name, value, words):
+    """Exit code 1 too, with variable, fault and remedy."""
+    done = run("--web.listen-address=127.0.0.1:0", "--storage.path=/dev/null/x", environ={name: value})
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"vakhta-exporter: {name}: {words}")
 
 
 @pytest.mark.parametrize(
