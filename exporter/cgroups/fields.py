@@ -9,6 +9,9 @@ _LARGEST: Final = 2**64 - 1
 # Version 1 writes the largest number of pages for "no limit", in bytes: 9223372036854771712.
 _UNLIMITED: Final = 2**62
 
+# How many words there are, what picks the names out of them, those names, and where the numbers stand (0: nowhere).
+_Learned = tuple[int, "itemgetter[int]", tuple[bytes, ...], tuple[int, ...]]
+
 
 def clamp(value: int) -> int:
     """Return a value the kernel counted: never below 0, and an error beyond 64 bits."""
@@ -52,10 +55,8 @@ class Fields:
     def __init__(self, *names: str, required: int = 0) -> None:
         self._names = tuple(name.encode() for name in names)
         self._required = required
-        self._words = -1
-        self._present: tuple[bytes, ...] = ()
-        self._names_of: itemgetter[int] = itemgetter(0)
-        self._places: tuple[int, ...] = ()
+        # One value, because two collections may read at a time while one of them was stuck.
+        self._learned: _Learned = (-1, itemgetter(0), (), ())
 
     def read(self, text: bytes) -> list[int | None]:
         """Return the numbers; None for a name that is not there.
@@ -64,16 +65,17 @@ class Fields:
             ValueError: A required name is missing, or something is not a number.
         """
         words = text.split()
-        if len(words) != self._words or self._names_of(words) != self._present:
-            self._learn(words)
+        count, names_of, present, places = self._learned
+        if len(words) != count or names_of(words) != present:
+            self._learned = _, _, _, places = self._learn(words)
         # A value never stands first.
-        found = [int(words[place]) if place else None for place in self._places]
+        found = [int(words[place]) if place else None for place in places]
         for value in found:
             if value is not None and not 0 <= value <= _LARGEST:
                 return [None if each is None else clamp(each) for each in found]
         return found
 
-    def _learn(self, words: list[bytes]) -> None:
+    def _learn(self, words: list[bytes]) -> _Learned:
         if len(words) % 2:
             raise ValueError("a line is not a name and a number")
         places = {name: 2 * index + 1 for index, name in reversed(list(enumerate(words[::2])))}
@@ -83,7 +85,9 @@ class Fields:
         present = [name for name in self._names if name in places]
         # itemgetter gives a tuple from two items on; asking for the first twice makes it one always.
         asked = [places[name] - 1 for name in present]
-        self._names_of = itemgetter(*(asked[:1] * 2 or [0, 0]), *asked[1:])
-        self._present = (*present[:1], *present) if present else (words[0], words[0]) if words else ()
-        self._places = tuple(places.get(name, 0) for name in self._names)
-        self._words = len(words) if words else -1
+        return (
+            len(words) if words else -1,
+            itemgetter(*(asked[:1] * 2 or [0, 0]), *asked[1:]),
+            (*present[:1], *present) if present else (words[0], words[0]) if words else (),
+            tuple(places.get(name, 0) for name in self._names),
+        )

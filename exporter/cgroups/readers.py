@@ -46,6 +46,7 @@ class _Version(Protocol):
     def procs(self) -> str:
         """The controller whose `cgroup.procs` is read."""
 
+    def is_root(self) -> bool: ...
     def files(self, place: Membership) -> CgroupFiles: ...
     def host_files(self) -> CgroupFiles: ...
     def cpu(self, files: CgroupFiles) -> CpuUsage: ...
@@ -86,6 +87,7 @@ class CgroupReader:
         self._devices = BlockDevices(sysfs)
         self._version = _version(cgroupfs, self._devices, Descriptors(keep))
         self._host = self._version.host_files() if self._version else None
+        self._at_root = self._version is not None and self._version.is_root()
         self._proc = CgroupFiles({"": self._procfs}, Descriptors(1))
         self._steps: tuple[_Step, ...] = ()
         self._steps_but_limits: tuple[_Step, ...] = ()
@@ -101,6 +103,16 @@ class CgroupReader:
     def mounted(self) -> bool:
         """Whether there are cgroups at all."""
         return self._version is not None
+
+    @property
+    def at_root(self) -> bool:
+        """Whether what is mounted is the whole host's. In a container, without a mount, it is that container's own cgroup."""
+        return self._at_root
+
+    @property
+    def host_place(self) -> str:
+        """The path of the host's file read last."""
+        return self._host.place if self._host else ""
 
     def refresh(self) -> None:
         """Prepare for a round of readings."""

@@ -19,6 +19,8 @@ __all__ = ["Version1", "controller_folders"]
 
 # USER_HZ, the unit of cpuacct.stat on every architecture Docker runs on.
 _TICKS: Final = 100
+# A file of every hierarchy's root, and of no other cgroup.
+_ONLY_IN_ROOT: Final = "release_agent"
 # Count and bytes of I/O, by who keeps them: the BFQ scheduler, CFQ (before Linux 5.0), the throttling layer.
 _BLKIO_GROUPS: Final = (
     ("blkio.bfq.io_serviced_recursive", "blkio.bfq.io_service_bytes_recursive"),
@@ -76,6 +78,10 @@ class Version1:
             required=1,
         )
         self._oom = Fields("oom_kill", "under_oom")
+
+    def is_root(self) -> bool:
+        """Whether these are the roots of the hierarchies."""
+        return all(os.path.exists(f"{folder}/{_ONLY_IN_ROOT}") for folder in self._folders.values())  # noqa: PTH110 - Path's raises where it may not look
 
     def files(self, place: Membership) -> CgroupFiles:
         """Return the files of a container's cgroups."""

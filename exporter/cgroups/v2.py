@@ -6,6 +6,7 @@ kernel memory is `memory.stat` kernel.
 Source: https://docs.kernel.org/admin-guide/cgroup-v2.html
 """
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,8 @@ from exporter.cgroups.usage import CpuUsage, DeviceIo, Limits, MemoryUsage, Pids
 
 __all__ = ["Version2"]
 
+# Files of every cgroup but the root.
+_NOT_IN_ROOT: Final = ("cgroup.events", "memory.current")
 _PSI_FILES: Final = ("cpu.pressure", "memory.pressure", "io.pressure")
 
 
@@ -64,6 +67,10 @@ class Version2:
             required=3,
         )
         self._events = Fields("high", "max", "oom_kill")
+
+    def is_root(self) -> bool:
+        """Whether it is the root of the hierarchy."""
+        return not any(os.path.exists(f"{self._root}/{name}") for name in _NOT_IN_ROOT)  # noqa: PTH110 - Path's raises where it may not look
 
     def files(self, place: Membership) -> CgroupFiles:
         """Return the files of a container's cgroup."""

@@ -151,6 +151,7 @@ def test_controllers_that_share_a_folder(tmp_path):
     shared = (host.cgroupfs / "cpu").rename(host.cgroupfs / "cpu,cpuacct")
     for path in (host.cgroupfs / "cpuacct").rglob("cpuacct.*"):
         path.rename(shared / path.relative_to(host.cgroupfs / "cpuacct"))
+    (host.cgroupfs / "cpuacct" / "release_agent").unlink()
     for folder in sorted((host.cgroupfs / "cpuacct").rglob("*"), reverse=True):
         folder.rmdir()
     (host.cgroupfs / "cpuacct").rmdir()
