@@ -1,8 +1,11 @@
 """Network traffic by container: every network namespace is counted once, at the container that owns it.
 
-A container in the host's namespace reports the host's interfaces, as cAdvisor does; one that joined another container's reports nothing.
-Where two share a namespace by other means, the one that runs longer owns it; that takes a look at `/proc/PID/ns/net`, which needs
-the right to trace the process, and without it such a pair is counted twice.
+A container in the host's namespace reports the host's interfaces, as cAdvisor does; one that joined another container's reports nothing
+while that one does; while it does not, being none of our business or stopped, the one that runs longest of those that joined it owns the namespace.
+So does the one that runs longest where two share it by other means; that takes a look at `/proc/PID/ns/net`, which needs the right to
+trace the process, and without it such a pair is counted twice.
+
+The host is published where process 1 is known to be its own: in a container's /proc it is that container's.
 """
 
 import errno
@@ -23,6 +26,9 @@ _ENDED: Final = frozenset({errno.ENOENT, errno.ESRCH, errno.ENOTDIR, errno.EINVA
 _REMEDY: Final = (
     "run the exporter in the host's pid namespace, or mount the host's /proc and say where with --path.procfs"
 )
+# The first pid namespace of a kernel: PROC_PID_INIT_INO, https://github.com/torvalds/linux/blob/master/include/linux/proc_ns.h.
+_FIRST_PID_NAMESPACE: Final = "pid:[4026531836]"
+_JOINED: Final = "container:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +37,7 @@ class NetworkReadings:
 
     Attributes:
         by_container: By container id; without those that have nothing to report.
-        host: Of process 1.
+        host: Of process 1; empty when that may be another's than the host's.
         fault: Why something that should be readable is not; empty when all is well.
     """
 
@@ -57,15 +63,18 @@ class NetworkCollector:
 
     Args:
         procfs: Where the host's /proc is.
+        own_procfs: Our own, which is the host's too unless we are in a pid namespace of our own.
     """
 
-    def __init__(self, *, procfs: Path) -> None:
+    def __init__(self, *, procfs: Path, own_procfs: Path = Path("/proc")) -> None:
         self._procfs = str(procfs)
         self._places: dict[str, _Place] = {}
         # The table last read and what it says: most containers are silent between two scrapes, and parsing costs as much as reading.
         self._tables: dict[str, tuple[bytes, tuple[InterfaceCounters, ...]]] = {}
         self._host_namespace: str | None = None
-        self._is_host_procfs = False
+        # Whoever names another /proc than ours is believed, unless containers run and none is there.
+        self._is_believed = procfs != own_procfs or _link(f"{procfs}/self/ns/pid") == _FIRST_PID_NAMESPACE
+        self._is_confirmed = False
 
     def collect(self, views: Iterable[ContainerView]) -> NetworkReadings:
         """Read the counters of the running ones among these containers, and of the host."""
@@ -75,14 +84,20 @@ class NetworkCollector:
         self._places = places
         self._tables = {container: table for container, table in self._tables.items() if container in places}
         known = [view for view in alive if view.id in places]
-        self._is_host_procfs = self._is_host_procfs or bool(known)
-        if alive and not self._is_host_procfs:
-            faults.append(f"{self._procfs}: shows none of the {len(alive)} running containers; {_REMEDY}")
+        self._is_confirmed = self._is_confirmed or bool(known)
+        if not self._is_confirmed and (alive or not self._is_believed):
+            shows = (
+                f"shows none of the {len(alive)} running containers"
+                if alive
+                else "may be that of a container of our own"
+            )
+            faults.append(f"{self._procfs}: {shows}; {_REMEDY}")
             return NetworkReadings(fault=faults[0])
         host = self._host(faults)
         found: dict[str, tuple[InterfaceCounters, ...]] = {}
-        for view in self._owners(known, places):
-            counters = host if self._in_host(view, places[view.id]) else self._read(view, faults)
+        for view in self._owners(_heads(known), places):
+            # Rootless Docker's "host" is a namespace too: the container's own table is right whenever ours is not known to be.
+            counters = host if self._in_host(places[view.id]) else self._read(view, faults)
             if counters:
                 found[view.id] = counters
         return NetworkReadings(by_container=found, host=host, fault=faults[0] if faults else "")
@@ -93,9 +108,7 @@ class NetworkCollector:
         at: dict[str, int] = {}
         for view in views:
             place = places[view.id]
-            if view.facts.network_mode.startswith("container:"):
-                continue
-            if not place.namespace or self._in_host(view, place):
+            if not place.namespace or view.facts.network_mode == "host" or self._in_host(place):
                 owners.append(view)
             elif place.namespace not in at:
                 at[place.namespace] = len(owners)
@@ -104,10 +117,8 @@ class NetworkCollector:
                 owners[at[place.namespace]] = view
         return owners
 
-    def _in_host(self, view: ContainerView, place: _Place) -> bool:
-        return view.facts.network_mode == "host" or (
-            bool(place.namespace) and place.namespace == self._host_namespace
-        )
+    def _in_host(self, place: _Place) -> bool:
+        return bool(place.namespace) and place.namespace == self._host_namespace
 
     def _place(self, view: ContainerView, faults: list[str]) -> _Place | None:
         known = self._places.get(view.id)
@@ -117,7 +128,7 @@ class NetworkCollector:
         try:
             # In a pid namespace of our own, or a moment after its end, the number may be anybody's.
             if view.id.encode() in read(f"{folder}/cgroup"):
-                return _Place(pid=view.pid, namespace=_namespace(folder))
+                return _Place(pid=view.pid, namespace=_link(f"{folder}/ns/net"))
         except GONE:
             pass
         except OSError as exc:
@@ -140,7 +151,7 @@ class NetworkCollector:
 
     def _host(self, faults: list[str]) -> tuple[InterfaceCounters, ...]:
         if self._host_namespace is None:
-            self._host_namespace = _namespace(f"{self._procfs}/1")
+            self._host_namespace = _link(f"{self._procfs}/1/ns/net")
         try:
             return interfaces(read(f"{self._procfs}/1/net/dev"))
         except OSError as exc:
@@ -150,9 +161,35 @@ class NetworkCollector:
         return ()
 
 
-def _namespace(folder: str) -> str:
+def _heads(views: list[ContainerView]) -> list[ContainerView]:
+    """Return those that joined no other container's network, and one of those that joined a container which is not among these."""
+    if not any(view.facts.network_mode.startswith(_JOINED) for view in views):
+        return views
+    known = {reference: view for view in views for reference in (view.name, view.id)}
+    heads: dict[str, ContainerView] = {}
+    for view in sorted(views, key=_seniority):
+        heads.setdefault(_joined(view, known), view)
+    return [known.get(home, member) for home, member in heads.items()]
+
+
+def _joined(view: ContainerView, known: Mapping[str, ContainerView]) -> str:
+    """Return the id of the container whose network it is in, its own if it joined none; what Docker calls it when it is not known."""
+    # One that joined may have been joined itself; nobody joins in a circle, and we would not hang if they did.
+    for _ in known:
+        mode = view.facts.network_mode
+        if not mode.startswith(_JOINED):
+            break
+        home = known.get(mode.removeprefix(_JOINED))
+        if home is None:
+            return mode
+        view = home
+    return view.id
+
+
+def _link(path: str) -> str:
+    """Return what a link leads to, empty where we may not know."""
     try:
-        return os.readlink(f"{folder}/ns/net")  # noqa: PTH115 # it leads to a name, not to a file
+        return os.readlink(path)  # noqa: PTH115 # it leads to a name, not to a file
     except OSError:
         return ""
 

@@ -47,6 +47,10 @@ def test_recorded_host(procfs):
     ("changes", "namespaces", "reporting"),
     [
         pytest.param({"network_mode": f"container:{WEB}"}, {}, {WEB}, id="joined another container's"),
+        pytest.param({"network_mode": "container:web"}, {}, {WEB}, id="joined another container's, by name"),
+        pytest.param(
+            {"network_mode": f"container:{'0' * 64}"}, {}, {WEB, IDLE}, id="joined one that is not ours"
+        ),
         pytest.param({}, {553: 7, 876: 8}, {WEB, IDLE}, id="one each"),
         pytest.param({}, {}, {WEB, IDLE}, id="namespaces we may not know"),
         pytest.param(
@@ -66,6 +70,85 @@ def test_who_reports(procfs, changes, namespaces, reporting):
     readings = NetworkCollector(procfs=procfs).collect(views_of(recorded(WEB), recorded(IDLE, **changes)))
     assert set(readings.by_container) == reporting
     assert readings.fault == ""
+
+
+@pytest.mark.parametrize(
+    "namespaces", [pytest.param({}, id="unknown"), pytest.param({553: 7, 805: 7, 876: 7}, id="known")]
+)
+@pytest.mark.parametrize(
+    ("owner", "reporting"),
+    [
+        pytest.param({}, WEB, id="the owner runs"),
+        pytest.param({"status": Status.EXITED}, IDLE, id="the owner has ended"),
+        pytest.param({"labels": {"vakhta.ignore": "true"}}, IDLE, id="the owner is none of our business"),
+    ],
+)
+def test_several_that_joined_one(procfs, owner, reporting, namespaces):
+    """Their traffic is counted once: at the owner, or, while that does not report, at the one that has run longest."""
+    own_namespaces(procfs, namespaces)
+    joined = {"network_mode": f"container:{WEB}"}
+    views = views_of(
+        recorded(HOST, **joined),
+        recorded(IDLE, started_at=EPOCH - 9.0, **joined),
+        recorded(WEB, **owner),
+    )
+    readings = NetworkCollector(procfs=procfs).collect(views)
+    assert (set(readings.by_container), readings.fault) == ({reporting}, "")
+
+
+def test_joined_one_that_joined(procfs):
+    """A chain leads to the one at its end."""
+    views = views_of(
+        recorded(WEB),
+        recorded(HOST, network_mode=f"container:{WEB}"),
+        recorded(IDLE, network_mode=f"container:{HOST}"),
+    )
+    assert set(NetworkCollector(procfs=procfs).collect(views).by_container) == {WEB}
+
+
+@pytest.mark.parametrize(
+    "namespaces",
+    [
+        pytest.param({1: 1, 553: 99, 876: 99}, id="known"),
+        pytest.param({}, id="unknown"),
+    ],
+)
+def test_rootless_host_network(procfs, namespaces):
+    """Rootless Docker's "host" is the namespace of RootlessKit: such a container reports what it sees, not what the host does."""
+    own_namespaces(procfs, namespaces)
+    views = views_of(recorded(WEB, network_mode="host"), recorded(IDLE, network_mode="host"))
+    readings = NetworkCollector(procfs=procfs).collect(views)
+    assert received(readings) == {WEB: {"eth0": 1252}, IDLE: {"eth0": 796}}
+    assert [counters.interface for counters in readings.host] == ["ens3"]
+
+
+@pytest.mark.parametrize(
+    ("own", "namespace", "published"),
+    [
+        pytest.param(True, "pid:[4026531836]", True, id="ours, in the machine's first pid namespace"),
+        pytest.param(True, "pid:[4026532199]", False, id="ours, in another one"),
+        pytest.param(True, "", False, id="ours, in one that we may not know"),
+        pytest.param(False, "pid:[4026532199]", True, id="one that is named: the host's"),
+    ],
+)
+def test_whose_proc_it_is(procfs, own, namespace, published):
+    """While no container shows that /proc is the host's, a container's own counters are not taken for the host's."""
+    if namespace:
+        (procfs / "self/ns").mkdir(parents=True)
+        (procfs / "self/ns/pid").symlink_to(namespace)
+    collector = NetworkCollector(procfs=procfs, own_procfs=procfs if own else procfs.parent / "own")
+    readings = collector.collect(())
+    assert [counters.interface for counters in readings.host] == (["ens3"] if published else [])
+    assert readings.fault == (
+        ""
+        if published
+        else f"{procfs}: may be that of a container of our own; run the exporter in the host's pid namespace,"
+        " or mount the host's /proc and say where with --path.procfs"
+    )
+    # The first container that is found there says so.
+    readings = collector.collect(views_of(recorded(WEB)))
+    assert (len(readings.host), readings.fault) == (1, "")
+    assert len(collector.collect(()).host) == 1
 
 
 def test_in_the_hosts_namespace_by_other_means(procfs):
@@ -152,10 +235,11 @@ def test_garbage_costs_one_container(procfs):
 
 
 def test_host_unreadable(procfs):
-    """Without process 1 the containers in its network have nothing to report, the others have."""
+    """Without process 1's counters there are none of the host, and of those containers that are known to share them."""
     (procfs / "1/net/dev").unlink()
+    own_namespaces(procfs, {1: 1, 805: 1})
     readings = NetworkCollector(procfs=procfs).collect(views_of(*ALL))
-    assert set(readings.by_container) == {WEB, IDLE}
+    assert (readings.host, set(readings.by_container)) == ((), {WEB, IDLE})
     assert "1/net/dev" in readings.fault
 
 
