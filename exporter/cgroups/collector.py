@@ -37,8 +37,8 @@ class Readings:
         usage: By container id; running containers only.
         paths: Cgroup path by container id; all containers, gone ones too.
         host: Of the whole host; None when it cannot be read.
-        faults: Why something that should be readable is not: by part (`cpu`, `memory`, `disk_io`, `pressure`, `limits`, `pids`, `host`
-            for all of the host, or `cgroups` for all of it), the first sentence about it.
+        faults: Why something that should be readable is not: by part (`cpu`, `memory`, `disk_io`, `pressure`, `limits`, `pids`,
+            `processes`, `host` for all of the host, or `cgroups` for all of it), the first sentence about it.
     """
 
     usage: Mapping[str, Usage]

@@ -31,7 +31,7 @@ class CgroupGoneError(Exception):
 
 
 class ControllerMissingError(Exception):
-    """The kernel does not account for this.
+    """The kernel could count this, but does not for this cgroup.
 
     Attributes:
         controller: `memory`, say.

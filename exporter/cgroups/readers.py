@@ -16,8 +16,12 @@ from exporter.cgroups.paths import Membership
 from exporter.cgroups.usage import CpuUsage, DeviceIo, Limits, MemoryUsage, Pids, Pressure, Usage
 from exporter.cgroups.v1 import Version1, controller_folders
 from exporter.cgroups.v2 import Version2
+from vakhta import logs
 
 __all__ = ["ALL_PARTS", "DEFAULT_PARTS", "CgroupReader", "Faults"]
+
+_log: Final = logs.get(__name__)
+
 
 # The parts that are read unless somebody wants others; `processes` looks at every process of every container.
 DEFAULT_PARTS: Final = frozenset({"cpu", "memory", "disk_io", "pressure", "limits", "pids"})
@@ -46,17 +50,37 @@ class _Version(Protocol):
     def procs(self) -> str:
         """The controller whose `cgroup.procs` is read."""
 
+    @property
+    def missing(self) -> frozenset[str]:
+        """The controllers this kernel lacks, of those that are read."""
+
     def is_root(self) -> bool: ...
     def files(self, place: Membership) -> CgroupFiles: ...
     def host_files(self) -> CgroupFiles: ...
-    def cpu(self, files: CgroupFiles) -> CpuUsage: ...
-    def memory(self, files: CgroupFiles) -> MemoryUsage: ...
+    def cpu(self, files: CgroupFiles) -> CpuUsage | None: ...
+    def memory(self, files: CgroupFiles) -> MemoryUsage | None: ...
     def disk_io(self, files: CgroupFiles) -> tuple[DeviceIo, ...] | None: ...
     def pressure(self, files: CgroupFiles) -> Pressure | None: ...
     def limits(self, files: CgroupFiles) -> Limits: ...
     def pids(self, files: CgroupFiles) -> Pids | None: ...
-    def host_memory(self, files: CgroupFiles, *, swap: int | None) -> MemoryUsage: ...
+    def host_memory(self, files: CgroupFiles, *, swap: int | None) -> MemoryUsage | None: ...
     def host_limits(self, files: CgroupFiles) -> Limits: ...
+
+
+class _PartlyReadError(Exception):
+    """Something of a part cannot be read, and is told of as a part of its own.
+
+    Attributes:
+        found: What can.
+        part: What cannot.
+        why: The error.
+    """
+
+    def __init__(self, found: object, *, part: str, why: Exception) -> None:
+        super().__init__(part)
+        self.found = found
+        self.part = part
+        self.why = why
 
 
 _Step = tuple[str, str, Callable[[CgroupFiles], object]]
@@ -98,6 +122,12 @@ class CgroupReader:
             )
             self._steps_but_limits = tuple(step for step in self._steps if step[0] != "limits")
             self._host_steps = self._chosen(self._version, memory=self._host_memory, limits=self._host_limits)
+            for controller in sorted(self._version.missing):
+                _log.warning(
+                    "the kernel does not count this: its families are absent",
+                    controller=controller,
+                    remedy=f"boot a kernel that has it, with cgroup_enable={controller}",
+                )
 
     @property
     def mounted(self) -> bool:
@@ -176,14 +206,15 @@ class CgroupReader:
             steps["pids"] = self._pids_and_processes
         return tuple((part, _FIELDS[part], step) for part, step in steps.items() if part in wanted)
 
-    def _host_memory(self, files: CgroupFiles) -> MemoryUsage:
+    def _host_memory(self, files: CgroupFiles) -> MemoryUsage | None:
         assert self._version is not None  # there are no steps without it
         try:
             _, total, free = self._meminfo()
             swap = max(0, total - free)
         except (OSError, ValueError, LookupError, CgroupGoneError):
             return self._version.host_memory(files, swap=None)  # the limits' fault
-        return replace(self._version.host_memory(files, swap=swap), oom_kills=None)
+        found = self._version.host_memory(files, swap=swap)
+        return None if found is None else replace(found, oom_kills=None)
 
     def _host_limits(self, files: CgroupFiles) -> Limits:
         """Return what the machine has: that is what cAdvisor calls the root's limit."""
@@ -208,16 +239,17 @@ class CgroupReader:
         found = self._version.pids(files)
         if found is None:
             return None
-        pids = files.read("cgroup.procs", self._version.procs).split()
-        descriptors = sockets = 0
-        # A process outside our pid namespace is shown as 0: it is there, but cannot be looked at.
-        if b"0" in pids:
-            return replace(found, processes=len(pids))
-        for pid in pids:
-            names = _open_files(f"{self._procfs}/{int(pid)}/fd")
-            descriptors += len(names)
-            sockets += sum(name.startswith("socket:") for name in names)
-        return replace(found, processes=len(pids), file_descriptors=descriptors, sockets=sockets)
+        try:
+            pids = files.read("cgroup.procs", self._version.procs).split()
+            found = replace(found, processes=len(pids))
+            # A process outside our pid namespace is shown as 0: it is there, but cannot be looked at.
+            if b"0" in pids:
+                return found
+            descriptors = [name for pid in pids for name in _open_files(f"{self._procfs}/{int(pid)}/fd")]
+        except (OSError, ValueError) as exc:
+            raise _PartlyReadError(found, part="processes", why=exc) from exc
+        sockets = sum(name.startswith("socket:") for name in descriptors)
+        return replace(found, file_descriptors=len(descriptors), sockets=sockets)
 
 
 def _usage(
@@ -229,6 +261,10 @@ def _usage(
         except _UNREADABLE as exc:
             if part not in faults:
                 faults[part] = f"{whose}: {_sentence(exc, files.place)}"
+        except _PartlyReadError as exc:
+            found[field] = exc.found
+            if exc.part not in faults:
+                faults[exc.part] = f"{whose}: {_sentence(exc.why, files.place)}"
     return Usage(**found)  # type: ignore[arg-type] # every step returns what its field holds
 
 
@@ -236,8 +272,8 @@ def _sentence(exc: Exception, place: str) -> str:
     match exc:
         case ControllerMissingError():
             return (
-                f"the {exc.controller} controller is not enabled; boot the kernel with "
-                f"cgroup_enable={exc.controller}, or switch this collector off"
+                f"{place}: the {exc.controller} controller is not enabled there; have whoever made this cgroup enable it "
+                f"(cgroup.subtree_control above it; with systemd Delegate={exc.controller})"
             )
         case PermissionError():
             return f"{exc.filename or place}: {exc.strerror}; let the exporter's user read it, or run the exporter as root"

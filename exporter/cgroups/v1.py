@@ -11,7 +11,7 @@ from typing import Final
 
 from exporter.cgroups.devices import BlockDevices
 from exporter.cgroups.fields import Fields, clamp, device_numbers, limit, number
-from exporter.cgroups.files import CgroupFiles, ControllerMissingError, Descriptors
+from exporter.cgroups.files import CgroupFiles, Descriptors
 from exporter.cgroups.paths import V1_CONTROLLERS, Membership
 from exporter.cgroups.usage import CpuUsage, DeviceIo, Limits, MemoryUsage, Pids, Pressure
 
@@ -78,6 +78,7 @@ class Version1:
             required=1,
         )
         self._oom = Fields("oom_kill", "under_oom")
+        self.missing = frozenset(V1_CONTROLLERS).difference(folders)
 
     def is_root(self) -> bool:
         """Whether these are the roots of the hierarchies."""
@@ -94,10 +95,10 @@ class Version1:
         """Return the files of the roots."""
         return CgroupFiles(dict(self._folders), self._descriptors)
 
-    def cpu(self, files: CgroupFiles) -> CpuUsage:
-        """Read CPU time; bandwidth control only with a quota."""
+    def cpu(self, files: CgroupFiles) -> CpuUsage | None:
+        """Read CPU time; bandwidth control only with a quota. None where the kernel lacks the controller."""
         if not files.has("cpuacct"):
-            raise ControllerMissingError("cpuacct")
+            return None
         seconds = number(files.read("cpuacct.usage", "cpuacct")) / 1e9
         user, system = self._ticks.read(files.read("cpuacct.stat", "cpuacct"))
         assert user is not None and system is not None  # noqa: PT018 - one requirement: Fields saw to it
@@ -113,10 +114,10 @@ class Version1:
             throttled_seconds=None if throttled_ns is None else throttled_ns / 1e9,
         )
 
-    def memory(self, files: CgroupFiles) -> MemoryUsage:
-        """Read memory; this version counts no events but hits of the limit and OOM kills."""
+    def memory(self, files: CgroupFiles) -> MemoryUsage | None:
+        """Read memory; this version counts no events but hits of the limit and OOM kills. None where the kernel lacks the controller."""
         if not files.has("memory"):
-            raise ControllerMissingError("memory")
+            return None
         usage = number(files.read("memory.usage_in_bytes", "memory"))
         (
             inactive,
@@ -158,7 +159,7 @@ class Version1:
         text = files.read_if_any("memory.oom_control", "memory")
         return None if text is None else self._oom.read(text)[0]
 
-    def host_memory(self, files: CgroupFiles, *, swap: int | None) -> MemoryUsage:
+    def host_memory(self, files: CgroupFiles, *, swap: int | None) -> MemoryUsage | None:
         """Read the root's memory, which has the same files as every cgroup."""
         del swap
         return self.memory(files)

@@ -20,6 +20,7 @@ __all__ = ["Version2"]
 
 # Files of every cgroup but the root.
 _NOT_IN_ROOT: Final = ("cgroup.events", "memory.current")
+_CONTROLLERS: Final = ("cpu", "io", "memory", "pids")
 _PSI_FILES: Final = ("cpu.pressure", "memory.pressure", "io.pressure")
 
 
@@ -67,6 +68,7 @@ class Version2:
             required=3,
         )
         self._events = Fields("high", "max", "oom_kill")
+        self.missing = _missing(self._root)
 
     def is_root(self) -> bool:
         """Whether it is the root of the hierarchy."""
@@ -100,11 +102,13 @@ class Version2:
             burst_seconds=None if burst_us is None else burst_us / 1e6,
         )
 
-    def memory(self, files: CgroupFiles) -> MemoryUsage:
-        """Read memory and its events."""
+    def memory(self, files: CgroupFiles) -> MemoryUsage | None:
+        """Read memory and its events; None where the kernel lacks the controller."""
         # Each file is understood before the next is read: a fault names the file read last.
         usage = _number_if_any(files, "memory.current")
         if usage is None:
+            if "memory" in self.missing:
+                return None
             raise ControllerMissingError("memory")
         events = files.read_if_any("memory.events")
         return self._memory_of(
@@ -116,8 +120,10 @@ class Version2:
             peak=_number_if_any(files, "memory.peak"),
         )
 
-    def host_memory(self, files: CgroupFiles, *, swap: int | None) -> MemoryUsage:
+    def host_memory(self, files: CgroupFiles, *, swap: int | None) -> MemoryUsage | None:
         """Read the root's memory: it has no `memory.current`, usage is what `memory.stat` has as anon and file."""
+        if "memory" in self.missing:
+            return None
         return self._memory_of(files, usage=None, swap=swap, peak=None, events=[None] * 3)
 
     def _memory_of(
@@ -234,6 +240,15 @@ class Version2:
         """Read the number of tasks; None without the pids controller."""
         threads = _number_if_any(files, "pids.current")
         return None if threads is None else Pids(threads=threads, threads_max=limit(files.read("pids.max")))
+
+
+def _missing(root: str) -> frozenset[str]:
+    """Return which controllers the kernel lacks; CPU time it counts without one."""
+    try:
+        listed = Path(root, "cgroup.controllers").read_text(errors="replace").split()
+    except OSError:
+        return frozenset()
+    return frozenset(_CONTROLLERS).difference(listed)
 
 
 def _number_if_any(files: CgroupFiles, name: str) -> int | None:

@@ -241,6 +241,27 @@ def test_processes_outside_our_namespace(tmp_path):
     assert (pids.processes, pids.file_descriptors, pids.sockets) == (2, None, None)
 
 
+@pytest.mark.parametrize("name", ["fd", "cgroup.procs"])
+def test_processes_that_cannot_be_looked_at(name, tmp_path):
+    """That costs what is counted there, as a part of its own, and not the threads."""
+    host = Host.copy("v2", tmp_path)
+    host.file("cgroup.procs", WEB).write_text("11\n")
+    folder = host.folder / "proc" / "11"
+    folder.mkdir()
+    if name == "fd":
+        (folder / "fd").write_text("no folder")
+    else:
+        host.file("cgroup.procs", WEB).write_text("what?")
+    readings = host.collect(parts=ALL_PARTS)
+    pids = readings.usage[WEB].pids
+    assert replace(pids, processes=None) == host.collect().usage[WEB].pids
+    assert pids.processes == 1
+    ((part, sentence),) = readings.faults.items()
+    assert part == "processes"
+    assert sentence.startswith("container web: ")
+    assert name in sentence
+
+
 def test_a_wrong_procfs(tmp_path):
     """One look without any process may be a race; a second one is a /proc of somebody else."""
     host = Host.copy("v2", tmp_path)

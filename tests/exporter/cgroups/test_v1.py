@@ -1,5 +1,7 @@
 """Every value of a host of version 1, against numbers read off its files by hand."""
 
+import shutil
+
 import pytest
 
 from exporter.cgroups.usage import CpuUsage, DeviceIo, Limits, MemoryUsage, Pids, Usage
@@ -170,15 +172,21 @@ def test_paths_that_differ_by_controller(tmp_path):
     assert readings.paths[OLD] == f"/docker/{OLD}"
 
 
-def test_a_kernel_without_some_controllers(tmp_path):
-    """Without blkio and pids there is nothing to tell; without memory there is a remedy."""
+def test_a_kernel_without_some_controllers(tmp_path, caplog):
+    """What is not counted is absent, which is no failure; it is said once what would help."""
     host = Host.copy("v1", tmp_path)
     membership = host.folder / "proc" / "2299" / "cgroup"
     kept = [line for line in membership.read_text().splitlines(keepends=True) if line.split(":")[1] not in ("memory", "blkio", "pids")]  # fmt: skip
     membership.write_text("".join(kept))
-    readings = host.collect()
-    assert list(readings.faults) == ["memory"]
-    assert "cgroup_enable=memory" in readings.fault
+    for name in ("memory", "blkio", "pids"):
+        shutil.rmtree(host.cgroupfs / name)
+    collector = host.collector()
+    for _ in range(2):
+        readings = collector.collect(host.snapshot, driver="")
+    assert not readings.faults
+    assert readings.host.memory is None
+    assert [record.facts["controller"] for record in caplog.records] == ["blkio", "memory", "pids"]
+    assert "cgroup_enable=memory" in caplog.records[1].facts["remedy"]
     usage = readings.usage[OLD]
     assert (usage.memory, usage.io, usage.pids) == (None, None, None)
     assert usage.cpu.seconds == 28.181574321

@@ -205,9 +205,31 @@ def test_a_memory_controller_that_is_off(tmp_path):
     host = Host.copy("v2", tmp_path)
     for name in ("memory.current", "memory.max"):
         host.file(name, WEB).unlink()
+    path = host.file("cpu.stat", WEB).with_name("memory.current")
     readings = host.collect()
-    assert readings.faults == {"memory": "container web: the memory controller is not enabled; boot the kernel with cgroup_enable=memory, or switch this collector off"}  # fmt: skip
+    assert readings.faults == {
+        "memory": f"container web: {path}: the memory controller is not enabled there; have whoever made this cgroup enable it "
+        "(cgroup.subtree_control above it; with systemd Delegate=memory)"
+    }
     usage = readings.usage[WEB]
     assert usage.memory is None
     assert usage.cpu.seconds == 28.181574
     assert usage.limits.memory_bytes is None
+
+
+def test_a_kernel_without_a_memory_controller(tmp_path, caplog):
+    """As Raspberry Pi OS is by default: memory is absent, which is no failure; it is said once what would help."""
+    host = Host.copy("v2", tmp_path)
+    (host.cgroupfs / "cgroup.controllers").write_text("cpuset cpu io pids\n")
+    for path in host.cgroupfs.rglob("memory.*"):
+        if path.name != "memory.pressure":
+            path.unlink()
+    collector = host.collector()
+    for _ in range(2):
+        readings = collector.collect(host.snapshot, driver="")
+    assert not readings.faults
+    assert (readings.usage[WEB].memory, readings.host.memory) == (None, None)
+    assert readings.host.cpu is not None
+    assert readings.host.limits is not None
+    (record,) = caplog.records
+    assert (record.facts["controller"], "cgroup_enable=memory" in record.facts["remedy"]) == ("memory", True)
