@@ -22,16 +22,15 @@ def read(path: str) -> bytes:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        content = piece = os.read(descriptor, _CHUNK)
-        while piece:
-            piece = os.read(descriptor, _CHUNK)
-            content += piece
+        pieces = [os.read(descriptor, _CHUNK)]
+        while pieces[-1]:
+            pieces.append(os.read(descriptor, _CHUNK))
     except OSError as exc:
         # Only opening says which file it was.
         exc.filename = path
         raise
     else:
-        return content
+        return b"".join(pieces)
     finally:
         os.close(descriptor)
 

@@ -3,6 +3,7 @@
 Source: proc(5); what is left out is what node_exporter leaves out by default, and everything below /run.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -23,6 +24,12 @@ _EXCLUDED_BELOW: Final = (
     b"/var/run/",
     b"/var/lib/docker/",
     b"/var/lib/containers/storage/",
+)
+# What Docker mounts for a container and for its layer, wherever its folder is.
+_DOCKERS: Final = re.compile(
+    rb"/containers/[0-9a-f]{64}/mounts/"
+    rb"|/(?:overlay2|fuse-overlayfs)/[0-9a-z-]+/merged$"
+    rb"|/(?:zfs/graph|aufs/mnt|devicemapper/mnt)/[0-9a-z-]+$"
 )
 _READ_ONLY: Final = frozenset((b"ro", b"emergency_ro"))
 # How the kernel writes what would break a line apart.
@@ -69,6 +76,8 @@ def mounts(content: bytes, *, rootfs: bytes) -> tuple[Mount, ...]:
         # Of mounts on top of each other only the last one is seen.
         found.pop(seen, None)
         if entry.fstype in _PSEUDO_TYPES or seen in _EXCLUDED or seen.startswith(_EXCLUDED_BELOW):
+            continue
+        if _DOCKERS.search(seen):
             continue
         readonly = not _READ_ONLY.isdisjoint(entry.super_options.split(b",")) or (
             not is_container and b"ro" in entry.options.split(b",")

@@ -71,6 +71,44 @@ def test_a_containers_own_table(rootfs):
     }
 
 
+CONTAINERS = f"/containers/{'9f' * 32}"
+
+
+@pytest.mark.parametrize(
+    ("fstype", "point", "counts"),
+    [
+        pytest.param("tmpfs", f"/data/docker{CONTAINERS}/mounts/shm", False, id="a container's shm"),
+        pytest.param("tmpfs", f"{CONTAINERS}/mounts/secrets/a", False, id="a container's secret"),
+        pytest.param(
+            "tmpfs", f"/home/u/.local/share/docker{CONTAINERS}/mounts/shm", False, id="a rootless container's"
+        ),
+        pytest.param("overlay", "/data/docker/overlay2/9f/merged", False, id="a layer"),
+        pytest.param(
+            "fuse.fuse-overlayfs", "/data/docker/fuse-overlayfs/9f/merged", False, id="a layer of FUSE's"
+        ),
+        pytest.param("zfs", f"/data/docker/zfs/graph/{'9f' * 32}", False, id="a layer of ZFS's"),
+        pytest.param("nsfs", "/data/docker/netns/2f", False, id="a network namespace"),
+        pytest.param("ext4", "/data/docker", True, id="Docker's own disk"),
+        pytest.param("nfs4", "/data/docker/volumes/a/_data", True, id="a volume on a network share"),
+        pytest.param("ext4", "/srv/containers/mounts/shm", True, id="a name that is only alike"),
+        pytest.param("ext4", "/srv/containers/9f/mounts/shm", True, id="no container's id"),
+        pytest.param(
+            "ext4", "/srv/overlay2/9f/merged/data", True, id="somebody's disk in a folder of such a name"
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "rootfs", [pytest.param("", id="on the host"), pytest.param("/host", id="in a container")]
+)
+def test_dockers_folder_elsewhere(fstype, point, counts, rootfs):
+    """What Docker mounts for each container is none of the host's filesystems, wherever its folder is."""
+    table = (
+        f"1 0 8:1 / {rootfs or '/'} rw - ext4 /dev/sda1 rw\n2 1 0:9 / {rootfs}{point} rw - {fstype} x rw\n"
+    )
+    found = {mount.mountpoint for mount in mounts(table.encode(), rootfs=rootfs.encode() or b"/")}
+    assert found == ({"/", point} if counts else {"/"})
+
+
 def test_mounted_over():
     """Of two mounts on one place only the upper is seen, and none if that one does not count."""
     lower = b"50 28 8:1 / /data rw,relatime - ext4 /dev/sda1 rw\n"
