@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 __all__ = [
+    "DEFAULT_CPU_PERIOD",
     "Facts",
     "Health",
     "HealthCheck",
@@ -23,6 +24,8 @@ __all__ = [
     "signal_number",
 ]
 
+# Microseconds.
+DEFAULT_CPU_PERIOD: Final = 100_000
 # Compose creates the replacement of a container under such a name and renames it once the old one is gone.
 _TEMPORARY: Final = re.compile(r"[0-9a-f]{12}_.+")
 _REAL_TIME: Final = re.compile(r"RTMIN(?:\+(\d{1,2}))?")
@@ -109,7 +112,10 @@ class Facts:
         oom_killed: Docker's own flag of the last run; not to be relied on, see docs/docker-semantics.md.
         error: Why it could not be started, in Docker's words.
         memory_limit, memory_reservation: Bytes; 0: none.
+        memory_swap: Bytes of memory and swap together; 0: not limited, -1: without limit.
         cpu_shares: 0: the default, 1024.
+        cpu_period: Of a CPU quota, in microseconds; 0: the default, 100000.
+        cpu_quota: Microseconds per period, as `--cpus` or `--cpu-quota` say; 0: none.
     """
 
     id: str
@@ -140,7 +146,10 @@ class Facts:
     error: str = ""
     memory_limit: int = 0
     memory_reservation: int = 0
+    memory_swap: int = 0
     cpu_shares: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
 
 
 def facts_from_inspect(raw: Mapping[str, Any]) -> Facts:
@@ -179,7 +188,10 @@ def facts_from_inspect(raw: Mapping[str, Any]) -> Facts:
         error=state.get("Error") or "",
         memory_limit=int(host.get("Memory") or 0),
         memory_reservation=int(host.get("MemoryReservation") or 0),
+        memory_swap=int(host.get("MemorySwap") or 0),
         cpu_shares=int(host.get("CpuShares") or 0),
+        cpu_period=int(host.get("CpuPeriod") or 0),
+        cpu_quota=_quota(host),
     )
 
 
@@ -234,6 +246,13 @@ def _check(state: Mapping[str, Any], config: Mapping[str, Any]) -> HealthCheck:
         exit_code=last.get("ExitCode"),
         output=last.get("Output") or "",
     )
+
+
+def _quota(host: Mapping[str, Any]) -> int:
+    # Docker takes either --cpus, and then the default period, or a quota.
+    if nano := int(host.get("NanoCpus") or 0):
+        return nano * DEFAULT_CPU_PERIOD // 1_000_000_000
+    return max(0, int(host.get("CpuQuota") or 0))
 
 
 def _seconds(text: str) -> float | None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 from exporter.cgroups.usage import CpuUsage, DeviceIo, Limits, MemoryUsage, Pids, Pressure
-from exporter.docker.containers import Facts, Health
+from exporter.docker.containers import DEFAULT_CPU_PERIOD, Facts, Health
 from exporter.docker.inventory import LINGER_SECONDS
 from exporter.families.labels import HOST, Labels
 from exporter.families.model import Column, Family, Measured, MetricType, Sample, World
@@ -155,10 +155,15 @@ def _memory_failures(world: World) -> Iterable[Sample]:
 # What may be used: the cgroup says it, or else how the container was made; of the host, what there is.
 
 
+def _never(_: Limits) -> bool:
+    return False
+
+
 def _limit(
     read: Callable[[Limits], _Number],
-    fact: Callable[[Facts], _Number],
+    fact: Callable[[Facts, World], _Number],
     machine: Callable[[MachineFacts], _Number] | None = None,
+    said: Callable[[Limits], bool] = _never,
 ) -> _Samples:
     """Make the samples of a limit.
 
@@ -166,6 +171,7 @@ def _limit(
         read: From the cgroup.
         fact: From the container's facts, where the cgroup does not say.
         machine: The host's; None: from its cgroup.
+        said: Whether the cgroup has said all there is by not giving a number.
     """
 
     def samples(world: World) -> Iterable[Sample]:
@@ -179,16 +185,25 @@ def _limit(
         for known in world.running:
             part = limits.get(id(known.cadvisor))
             value = None if part is None else read(part)
-            if value is None and known.view.facts.complete:
-                value = fact(known.view.facts)
+            if value is None and known.view.facts.complete and not (part is not None and said(part)):
+                value = fact(known.view.facts, world)
             if value is not None:
                 yield known.cadvisor, _NONE, value
 
     return samples
 
 
-def _unsaid(_: Facts) -> None:
-    return None
+def _quota(facts: Facts, _: World) -> _Number:
+    return facts.cpu_quota or None
+
+
+def _swap_limit(facts: Facts, world: World) -> _Number:
+    """Return what the cgroup would say: version 1 limits memory and swap together, version 2 swap alone."""
+    if world.daemon.info is None:
+        return None
+    if facts.memory_swap <= 0:
+        return 0
+    return facts.memory_swap - facts.memory_limit * (world.daemon.info.cgroup_version == "2")
 
 
 # I/O by block device.
@@ -286,12 +301,12 @@ _ROWS: Final[tuple[tuple[str, MetricType, str, _Samples], ...]] = (
     ("container_fs_writes_total", _C, "Writes to the device.", _io(lambda io: io.writes)),
     ("container_blkio_device_usage_total", _C, "Bytes moved to or from the device, by operation.", _device_usage),
     # Limits
-    ("container_spec_cpu_period", _G, "Length of a CPU quota's period in microseconds.", _limit(lambda limits: limits.cpu_period_us, _unsaid)),
-    ("container_spec_cpu_quota", _G, "CPU time per period in microseconds; absent without a quota.", _limit(lambda limits: limits.cpu_quota_us, _unsaid)),
-    ("container_spec_cpu_shares", _G, "Weight against other containers, 1024 unless set.", _limit(lambda limits: limits.cpu_shares, lambda facts: facts.cpu_shares or _DEFAULT_CPU_SHARES)),
-    ("container_spec_memory_limit_bytes", _G, "Memory limit, 0: unlimited; of the host all its memory.", _limit(lambda limits: limits.memory_bytes, lambda facts: facts.memory_limit, lambda machine: machine.memory_bytes)),
-    ("container_spec_memory_swap_limit_bytes", _G, "Swap limit, 0: unlimited, with cgroup v1 memory and swap together; of the host all its swap.", _limit(lambda limits: limits.swap_bytes, _unsaid, lambda machine: machine.swap_bytes)),
-    ("container_spec_memory_reservation_limit_bytes", _G, "Memory reservation, 0: none.", _limit(lambda limits: limits.reservation_bytes, lambda facts: facts.memory_reservation)),
+    ("container_spec_cpu_period", _G, "Length of a CPU quota's period in microseconds.", _limit(lambda limits: limits.cpu_period_us, lambda facts, _: facts.cpu_period or DEFAULT_CPU_PERIOD)),
+    ("container_spec_cpu_quota", _G, "CPU time per period in microseconds; absent without a quota.", _limit(lambda limits: limits.cpu_quota_us, _quota, said=lambda limits: limits.cpu_period_us is not None)),
+    ("container_spec_cpu_shares", _G, "Weight against other containers, 1024 unless set.", _limit(lambda limits: limits.cpu_shares, lambda facts, _: facts.cpu_shares or _DEFAULT_CPU_SHARES)),
+    ("container_spec_memory_limit_bytes", _G, "Memory limit, 0: unlimited; of the host all its memory.", _limit(lambda limits: limits.memory_bytes, lambda facts, _: facts.memory_limit, lambda machine: machine.memory_bytes)),
+    ("container_spec_memory_swap_limit_bytes", _G, "Swap limit, 0: unlimited, with cgroup v1 memory and swap together; of the host all its swap.", _limit(lambda limits: limits.swap_bytes, _swap_limit, lambda machine: machine.swap_bytes)),
+    ("container_spec_memory_reservation_limit_bytes", _G, "Memory reservation, 0: none.", _limit(lambda limits: limits.reservation_bytes, lambda facts, _: facts.memory_reservation)),
     # Tasks
     ("container_threads", _G, "Threads.", _pids(lambda pids: pids.threads)),
     ("container_threads_max", _G, "Limit of threads, 0: unlimited.", _pids(lambda pids: pids.threads_max)),

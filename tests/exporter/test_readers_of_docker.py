@@ -83,6 +83,13 @@ def test_a_recorded_inspect():
             RestartPolicy(),
             id="an empty policy is no",
         ),
+        pytest.param({"HostConfig": {"NanoCpus": 1_250_000_000}}, "cpu_quota", 125_000, id="--cpus 1.25"),
+        pytest.param(
+            {"HostConfig": {"CpuQuota": 20_000, "CpuPeriod": 50_000}}, "cpu_quota", 20_000, id="--cpu-quota"
+        ),
+        pytest.param({"HostConfig": {"CpuQuota": -1}}, "cpu_quota", 0, id="a quota without limit is none"),
+        pytest.param({"HostConfig": {"CpuPeriod": 50_000}}, "cpu_period", 50_000, id="--cpu-period"),
+        pytest.param({"HostConfig": {"MemorySwap": -1}}, "memory_swap", -1, id="--memory-swap -1"),
         pytest.param({"HostConfig": {"AutoRemove": True}}, "auto_remove", True, id="started with --rm"),
     ],
 )

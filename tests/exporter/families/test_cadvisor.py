@@ -118,8 +118,10 @@ OF_DOCKER = {
     "container_health_state",
     "container_oom_events_total",
     "container_info",
+    "container_spec_cpu_period",
     "container_spec_cpu_shares",
     "container_spec_memory_limit_bytes",
+    "container_spec_memory_swap_limit_bytes",
     "container_spec_memory_reservation_limit_bytes",
 }
 
@@ -228,11 +230,28 @@ def test_every_default_family_of_cadvisor(name):
         pytest.param(Limits(), {"cpu_shares": 512}, "container_spec_cpu_shares", {"": 512}, id="shares as given, not from the weight"),
         pytest.param(Limits(), {"complete": False}, "container_spec_cpu_shares", {}, id="shares not known yet"),
         pytest.param(Limits(cpu_period_us=100_000), {}, "container_spec_cpu_quota", {}, id="no quota"),
+        pytest.param(Limits(cpu_period_us=100_000), {"cpu_quota": 5}, "container_spec_cpu_quota", {}, id="a quota that was taken away behind Docker's back"),
+        pytest.param(None, {}, "container_spec_cpu_quota", {}, id="no cgroup and no quota"),
+        pytest.param(None, {"cpu_quota": 125_000}, "container_spec_cpu_quota", {"": 125_000}, id="a quota only Docker tells"),
+        pytest.param(None, {}, "container_spec_cpu_period", {"": 100_000}, id="the period unless set"),
+        pytest.param(None, {"cpu_period": 50_000}, "container_spec_cpu_period", {"": 50_000}, id="a period only Docker tells"),
+        pytest.param(None, {"memory_limit": 64, "memory_swap": 96}, "container_spec_memory_swap_limit_bytes", {"": 32}, id="cgroup v2 limits swap alone"),
+        pytest.param(None, {"memory_limit": 64, "memory_swap": -1}, "container_spec_memory_swap_limit_bytes", {"": 0}, id="all the swap it wants"),
+        pytest.param(None, {}, "container_spec_memory_swap_limit_bytes", {"": 0}, id="no limit of swap"),
     ],
 )  # fmt: skip
 def test_limits(limits, changes, name, expected):
     """The odd conventions that dashboards and rules rely on."""
     assert series(name, world(Usage(cpu=FULL.cpu, limits=limits), **changes)) == expected
+
+
+def test_swap_that_only_docker_tells_on_cgroup_v1():
+    """There memory and swap have a limit together; before the version is known nothing is said."""
+    seen = world(Usage(cpu=FULL.cpu), memory_limit=64, memory_swap=96)
+    old = replace(seen, daemon=replace(seen.daemon, info=replace(seen.daemon.info, cgroup_version="1")))
+    unknown = replace(seen, daemon=replace(seen.daemon, info=None))
+    assert series("container_spec_memory_swap_limit_bytes", old) == {"": 96}
+    assert series("container_spec_memory_swap_limit_bytes", unknown) == {}
 
 
 @pytest.mark.parametrize(
