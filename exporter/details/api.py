@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from aiohttp import web
 
 from exporter.details.answer import rfc3339
-from exporter.details.logs import excerpt, lines_of, to_json
+from exporter.details.logs import asked_for, excerpt, lines_of, to_json
 from exporter.details.store import Details
 from exporter.docker.containers import Facts
 from exporter.docker.snapshot import ContainerView, Snapshot
@@ -31,7 +31,7 @@ DEFAULT_TAIL: Final = 12
 LONGEST_TAIL: Final = 200
 MOST_BYTES: Final = 65536
 
-# 200 messages of 16 KiB, which is the longest that Docker writes in one piece, and their times.
+# 201 messages of 16 KiB, which is the longest that Docker writes in one piece, and their times.
 _MOST_RAW_BYTES: Final = 4 * 1024 * 1024
 _LABEL: Final = "vakhta.logs"
 _INSPECT_SECONDS: Final = 2.0
@@ -105,7 +105,7 @@ class _Api:
             return error_response(503, "the docker collector is switched off: nobody to ask for logs")
         try:
             async with self.gate:
-                raw = await self.engine.logs(view.id, tail=tail, most_bytes=_MOST_RAW_BYTES)
+                raw = await self.engine.logs(view.id, tail=asked_for(tail), most_bytes=_MOST_RAW_BYTES)
         except ContainerGoneError:
             return _removed(view.name)
         except DockerError as exc:
@@ -145,7 +145,7 @@ class _Api:
         }
         # Some room for the number of masked values.
         room = MOST_BYTES - len(_text(head).encode()) - 16
-        found = excerpt(lines_of(raw), tail=tail, most_bytes=room)
+        found = excerpt(lines_of(raw, asked=asked_for(tail)), tail=tail, most_bytes=room)
         return head | {
             "masked": found.masked,
             "truncated": found.truncated or len(raw) >= _MOST_RAW_BYTES,

@@ -2,7 +2,11 @@
 
 The daemon sends a container's two streams in frames (a stream's number, three zeros, the length, then one message), or, when it has a
 terminal, what the terminal got. Which of the two is read off the beginning: with timestamps asked for, what is not framed begins with a digit.
-A message longer than 16 KiB comes in pieces, each with a timestamp of its own, only the last of which ends its line.
+A message longer than 16 KiB comes in pieces, all with the time of the first, only the last of which ends its line.
+
+The daemon counts pieces when it is asked for so many of the newest. An answer may thus begin with the end of a message, and a value that stands
+there has lost its name: nobody could tell that it is a secret. So one more is asked for than wanted (`asked_for`), and if there are that many, the
+text of the line that the answer begins with is not shown, nor is the first of the other stream if it is not newer: either may be such an end.
 """
 
 import json
@@ -15,8 +19,9 @@ from typing import Any, Final
 from exporter.details.mask import mask
 from exporter.details.text import ELLIPSIS, clean, clip
 
-__all__ = ["Excerpt", "Line", "excerpt", "lines_of", "to_json"]
+__all__ = ["Excerpt", "Line", "asked_for", "excerpt", "lines_of", "to_json"]
 
+_PIECE: Final = 16384
 _HEADER: Final = struct.Struct(">B3sL")
 _STREAMS: Final = {
     0: "stdin",
@@ -37,11 +42,13 @@ class Line:
     Attributes:
         at: RFC 3339 in UTC; None when the daemon gave no time.
         stream: `stdout` or `stderr`; None for a terminal.
+        is_rest: It may be the end of a longer line, whose beginning is not here.
     """
 
     at: str | None
     stream: str | None
     text: str
+    is_rest: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +65,20 @@ class Excerpt:
     truncated: bool
 
 
-def lines_of(raw: bytes) -> tuple[Line, ...]:
-    """Read the daemon's answer, asked for with timestamps; bytes that are no UTF-8 become U+FFFD. A last frame may be cut."""
-    messages = _frames(raw) if raw[1:4] == b"\0\0\0" and raw[0] in _STREAMS else _terminal(raw)
+def asked_for(tail: int) -> int:
+    """Return how many of the newest to ask the daemon for, so that as many lines can be shown."""
+    return tail + 1
+
+
+def lines_of(raw: bytes, *, asked: int | None = None) -> tuple[Line, ...]:
+    """Read the daemon's answer, asked for with timestamps; bytes that are no UTF-8 become U+FFFD. A last frame may be cut.
+
+    Args:
+        raw: The answer.
+        asked: How many of the newest the daemon was asked for; None: for all there are.
+    """
+    is_framed = raw[1:4] == b"\0\0\0" and raw[0] in _STREAMS
+    messages = tuple(_frames(raw) if is_framed else _terminal(raw))
     lines: list[Line] = []
     begun: dict[str | None, tuple[str | None, list[bytes]]] = {}
     for stream, message in messages:
@@ -72,7 +90,8 @@ def lines_of(raw: bytes) -> tuple[Line, ...]:
         if message.endswith(b"\n"):
             lines.append(_line(stream, *begun.pop(stream)))
     lines += [_line(stream, at, parts) for stream, (at, parts) in begun.items()]
-    return tuple(lines)
+    count = len(messages) if is_framed else sum(1 + len(message) // _PIECE for _, message in messages)
+    return tuple(lines if asked is None or count < asked else _doubted(lines, _timed(messages[0][1])[0]))
 
 
 def excerpt(lines: Sequence[Line], *, tail: int, most_bytes: int) -> Excerpt:
@@ -84,7 +103,7 @@ def excerpt(lines: Sequence[Line], *, tail: int, most_bytes: int) -> Excerpt:
         most_bytes: How long they may be as JSON (`to_json`), together; the newest are kept.
     """
     newest = lines[-tail:]
-    cleaned = [clean(line.text) for line in newest]
+    cleaned = [ELLIPSIS if line.is_rest else clean(line.text) for line in newest]
     found = mask("\n".join(_looked_at(text) for text in cleaned))
     # Masking keeps the number of lines: strict says so.
     texts = [
@@ -97,6 +116,7 @@ def excerpt(lines: Sequence[Line], *, tail: int, most_bytes: int) -> Excerpt:
         lines=tuple(shown[len(shown) - fitting :]),
         masked=found.count,
         truncated=fitting < len(shown)
+        or any(line.is_rest for line in newest)
         or any(len(text) > _LOOKED_AT for text in cleaned)
         or any(len(text) > _SHOWN for text in texts),
     )
@@ -105,6 +125,15 @@ def excerpt(lines: Sequence[Line], *, tail: int, most_bytes: int) -> Excerpt:
 def to_json(line: Line) -> dict[str, Any]:
     """Return a line as the answer has it."""
     return {"at": line.at, "stream": line.stream, "text": line.text}
+
+
+def _doubted(lines: Sequence[Line], start: str | None) -> Iterator[Line]:
+    """Mark the first line of each stream that may have begun before the answer does; times are text of one form, so they compare."""
+    seen: set[str | None] = set()
+    for line in lines:
+        is_new = line.stream in seen or (line.at is not None and start is not None and line.at > start)
+        seen.add(line.stream)
+        yield line if is_new else replace(line, is_rest=True)
 
 
 def _frames(raw: bytes) -> Iterator[tuple[str | None, bytes]]:

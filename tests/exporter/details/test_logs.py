@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.details.logs import Line, excerpt, lines_of, to_json
+from exporter.details.logs import Line, asked_for, excerpt, lines_of, to_json
 from exporter.details.text import ELLIPSIS
 
 STAMP = b"2026-09-21T14:13:20.123456789Z"
@@ -125,3 +125,42 @@ def test_most_bytes():
     assert found.lines[-1].text.startswith("0099")
     assert found.truncated
     assert excerpt(lines, tail=100, most_bytes=10).lines == ()
+
+
+LATER = b"2026-09-21T14:13:21Z"
+
+
+@pytest.mark.parametrize(
+    ("raw", "tail", "shown"),
+    [
+        pytest.param(frame(b"cret end\n") + frame(b"one\n") + frame(b"two\n"), 2, ["one", "two"], id="the end of a line, before what is wanted"),
+        pytest.param(frame(b"cr") + frame(b"et end\n") + frame(b"two\n"), 2, [ELLIPSIS, "two"], id="the end of a line in pieces"),
+        pytest.param(frame(b"cr") + frame(b"et") + frame(b"end"), 2, [ELLIPSIS], id="the middle of a line"),
+        pytest.param(frame(b"one\n") + frame(b"tw") + frame(b"o\n"), 2, [ELLIPSIS, "two"], id="a long line that is there as a whole"),
+        pytest.param(frame(b"one\n") + frame(b"two\n"), 2, ["one", "two"], id="all there is"),
+        pytest.param(
+            frame(b"one\n") + frame(b"end\n", 2) + frame(b"two\n") + frame(b"err\n", 2),
+            3,
+            [ELLIPSIS, "two", "err"],
+            id="the end of the other stream's line, as old",
+        ),
+        pytest.param(
+            frame(b"one\n") + frame(b"err\n", 2, LATER) + frame(b"two\n"),
+            2,
+            ["err", "two"],
+            id="the other stream's first line, newer",
+        ),
+        pytest.param(
+            STAMP + b" " + b"x" * 16384 + STAMP + b" cret\r\n" + STAMP + b" two\r\n", 2, [ELLIPSIS, "two"], id="a terminal's line in pieces"
+        ),
+        pytest.param(STAMP + b" cret\r\n" + STAMP + b" one\r\n" + STAMP + b" two\r\n", 2, ["one", "two"], id="a terminal"),
+        pytest.param(STAMP + b" one\r\n" + STAMP + b" two\r\n", 2, ["one", "two"], id="all of a terminal"),
+        pytest.param(b"cret\none\n", 1, ["one"], id="no times"),
+        pytest.param(b"", 1, [], id="nothing"),
+    ],
+)  # fmt: skip
+def test_the_end_of_a_line(raw, tail, shown):
+    """What may be the end of a line is not shown: a name before it would have told that it is a secret. It says that something is missing."""
+    found = excerpt(lines_of(raw, asked=asked_for(tail)), tail=tail, most_bytes=10000)
+    assert [one.text for one in found.lines] == shown
+    assert found.truncated is (ELLIPSIS in shown)
