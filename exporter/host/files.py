@@ -3,7 +3,7 @@
 import os
 from typing import Final
 
-__all__ = ["GONE", "read", "reason", "text"]
+__all__ = ["GONE", "read", "read_open", "reason", "text"]
 
 # Removed, or not yet there, or between the two.
 GONE: Final = (FileNotFoundError, ProcessLookupError, NotADirectoryError)
@@ -22,17 +22,30 @@ def read(path: str) -> bytes:
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        pieces = [os.read(descriptor, _CHUNK)]
-        while pieces[-1]:
-            pieces.append(os.read(descriptor, _CHUNK))
+        return read_open(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+def read_open(descriptor: int, path: str) -> bytes:
+    """Return the content of a file that is open, from where it stands; see `read`.
+
+    Args:
+        descriptor: The file's.
+        path: For the error.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    pieces: list[bytes] = []
+    try:
+        while piece := os.read(descriptor, _CHUNK):
+            pieces.append(piece)
     except OSError as exc:
         # Only opening says which file it was.
         exc.filename = path
         raise
-    else:
-        return b"".join(pieces)
-    finally:
-        os.close(descriptor)
+    return b"".join(pieces)
 
 
 def text(value: bytes) -> str:

@@ -14,6 +14,7 @@ from exporter.host.files import read, reason, text
 from exporter.host.filesystems import Filesystem, FilesystemProber
 from exporter.host.kernelfiles import CpuTimes
 from exporter.host.mounts import Mount, mounts
+from exporter.host.mounttable import MountTable
 from exporter.host.timex import ClockState, read_clock
 
 __all__ = ["NodeCollector", "NodeReadings", "Part", "Uname"]
@@ -127,6 +128,8 @@ class NodeCollector:
         self._now = now
         self._ticks_per_second = os.sysconf("SC_CLK_TCK")
         self._cpu: dict[str, CpuTimes] = {}
+        self._hosts_mounts = MountTable(f"{procfs}/1/mountinfo")
+        self._own_mounts = MountTable(f"{procfs}/self/mountinfo")
         self._table: tuple[bytes, tuple[Mount, ...]] = (b"", ())
 
     def collect(self) -> NodeReadings:
@@ -189,12 +192,13 @@ class NodeCollector:
         return self._cpu, boot_time
 
     def _filesystems(self) -> tuple[Filesystem, ...]:
+        now = self._now()
         try:
             name = "1/mountinfo"
-            content = self._read(name)
+            content = self._hosts_mounts.read(now)
         except OSError:
             name = "self/mountinfo"
-            content = self._read(name)
+            content = self._own_mounts.read(now)
         if content != self._table[0]:
             try:
                 self._table = (content, mounts(content, rootfs=self._rootfs))

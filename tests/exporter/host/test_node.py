@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exporter.host.filesystems import FilesystemProber, Space
+from exporter.host.mounttable import REREAD_SECONDS
 from exporter.host.node import NodeCollector, NodeReadings, Part
 from exporter.host.timex import ClockState
 from tests.exporter.host.hosts import VM, copy_of
@@ -161,8 +162,9 @@ def test_inside_a_container_without_the_hosts_root(host):
 
 
 def test_mounted_later(host):
-    """A filesystem mounted while we run is there at the next look."""
-    collector = collector_of(host)
+    """A filesystem mounted while we run is there after half a minute, even where the kernel does not tell of it."""
+    times = iter([NOW, NOW, NOW + REREAD_SECONDS, NOW + REREAD_SECONDS])
+    collector = collector_of(host, now=lambda: next(times))
     collector.collect()
     (host / "proc/1/mountinfo").write_bytes(HOST + b"99 28 8:33 / /new rw - ext4 /dev/sdc1 rw\n")
     assert "/new" in {found.mount.mountpoint for found in collector.collect().filesystems}
