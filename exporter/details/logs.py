@@ -2,11 +2,13 @@
 
 The daemon sends a container's two streams in frames (a stream's number, three zeros, the length, then one message), or, when it has a
 terminal, what the terminal got. Which of the two is read off the beginning: with timestamps asked for, what is not framed begins with a digit.
-A message longer than 16 KiB comes in pieces, all with the time of the first, only the last of which ends its line.
+A message longer than 16 KiB comes in pieces, each with a time before it (the first piece's; old daemons give each its own), only
+the last of which ends its line.
 
 The daemon counts pieces when it is asked for so many of the newest. An answer may thus begin with the end of a message, and a value that stands
 there has lost its name: nobody could tell that it is a secret. So one more is asked for than wanted (`asked_for`), and if there are that many, the
 text of the line that the answer begins with is not shown, nor is the first of the other stream if it is not newer: either may be such an end.
+Where pieces have times of their own, that of the other stream is not found.
 """
 
 import json
