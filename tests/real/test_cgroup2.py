@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 QUIET = ("idle", "sliced", "paused")
 """Nothing happens in these."""
-COLLECTORS = {"docker", "cgroups", "network", "node", "size", "logs", "images"}
+COLLECTORS = {"docker", "cgroups", "network", "node", "machine", "size", "logs", "images"}
 NOT_THE_CONTAINERS = (
     *("container_fs_sector_", "container_fs_reads_merged_", "container_fs_writes_merged_"),
     *("container_fs_io_", "container_fs_read_seconds_", "container_fs_write_seconds_"),
