@@ -87,6 +87,7 @@ def test_a_container_that_does_not_answer(container, tmp_path):
             assert readings.host == whole.host
             assert readings.faults == {"cgroups": sentence}
     assert collector.collect(host.snapshot, driver="systemd") == whole
+    assert list(collector.collect(host.snapshot, driver="systemd").usage) == ids
 
 
 def test_the_one_that_hung_is_read_last(tmp_path):
