@@ -140,7 +140,6 @@ class Stack:
             "HTTPS_PORT": f"127.0.0.1:{self.https_port}",
             "ALERTING_PORT": self.alerting_url.rpartition(":")[2],
             "DOCKER_SOCKET": str(self._engine.socket_path),
-            "ROOT_PROPAGATION": _root_propagation(),
             "VAKHTA_IMAGE": VAKHTA,
             "SOCKET_PROXY_IMAGE": _PROXY,
             "TRAEFIK_IMAGE": _TRAEFIK,
@@ -220,10 +219,3 @@ def environment(example: str, changed: Mapping[str, str]) -> str:
     if left:
         raise KeyError(", ".join(left))
     return "\n".join((*lines, ""))
-
-
-def _root_propagation() -> str:
-    """Return what .env.example says to do where `/` is not shared, as on a host without systemd."""
-    mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines())
-    root = next(words for words in mounts if words[4] == "/")
-    return "rslave" if any(word.startswith(("shared:", "master:")) for word in root[6:]) else "rprivate"
