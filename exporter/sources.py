@@ -1,7 +1,7 @@
 """What a scrape reads afresh: cgroups, network namespaces, the host. Each in a thread, none waited for longer than the scrape has time.
 
 A source that is late, or stuck in a file that does not answer, costs its own families in this scrape; the others are published. While
-one is stuck it is not asked again.
+one is stuck it is not asked again; but of cgroups what was read is published, and the next scrape goes around what hangs.
 """
 
 import asyncio
@@ -79,8 +79,9 @@ class Sources:
         node: NodeReadings | None = None
         if self._cgroups is not None:
             cgroups, source = self._cgroups
-            found = await source.read(partial(cgroups.collect, snapshot, driver=driver), hurry)
-            readings, complete = found or cgroups.so_far(), found is not None
+            collect = partial(cgroups.collect, snapshot, driver=driver)
+            found = await source.read(collect, hurry, so_far=cgroups.so_far)
+            readings, complete = found or _NO_READINGS, found is not None and not hurry.spent_by
             # A series keeps its name when its container is late.
             known = {view.id: self._paths[view.id] for view in snapshot.containers if view.id in self._paths}
             readings = replace(readings, paths={**known, **readings.paths})
@@ -134,8 +135,16 @@ class _Source(Generic[_T]):
         self._seconds: float | None = None
         self._succeeded_at: float | None = None
 
-    async def read(self, collect: Callable[[], _T], hurry: _Hurry) -> _T | None:
-        """Return what is collected, or None when it cannot be in time."""
+    async def read(
+        self, collect: Callable[[], _T], hurry: _Hurry, *, so_far: Callable[[], _T] | None = None
+    ) -> _T | None:
+        """Return what is collected, or None when it cannot be in time.
+
+        Args:
+            collect: Collects.
+            hurry: The time there is.
+            so_far: Returns what a collection that is stuck has read, and lets go of it; it sees to it that not too many are stuck.
+        """
         began = time.perf_counter()
         found: _T | None = None
         faults: Mapping[str, str]
@@ -147,6 +156,9 @@ class _Source(Generic[_T]):
                 faults = self._faults_of(found)
             except TimeoutError as exc:
                 hurry.spent_by, faults = self._name, {self._name: str(exc)}
+                if so_far is not None:
+                    found, self._worker = so_far(), Worker(self._name)
+                    faults = {**faults, **self._faults_of(found)}
             except Exception as exc:  # noqa: BLE001 - whatever it is, it costs this source only
                 faults = {self._name: f"{type(exc).__name__}: {exc}; please report this with the log"}
                 if faults != self._faults:

@@ -82,9 +82,15 @@ def success(gathered) -> dict[str, bool]:
 
 async def test_what_was_read_before_the_deadline_is_published(stuck):
     """One container whose file hangs costs the others nothing; the readings are known to be incomplete."""
-    gathered = await gather(Sources(cgroups=Cgroups(stuck)), 0.05)
+    cgroups = Cgroups(stuck)
+    sources = Sources(cgroups=cgroups)
+    gathered = await gather(sources, 0.05)
     assert (gathered.readings.usage, gathered.complete) == ({"other": USAGE}, False)
     assert success(gathered) == {"cgroups": False}
+    cgroups.do = lambda: READ  # which goes around it
+    gathered = await gather(sources)
+    assert (gathered.readings.usage, gathered.complete) == (READ.usage, True)
+    assert success(gathered) == {"cgroups": True}
 
 
 async def test_a_late_container_keeps_its_path(stuck):
