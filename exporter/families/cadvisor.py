@@ -170,18 +170,18 @@ def _limit(
     Args:
         read: From the cgroup.
         fact: From the container's facts, where the cgroup does not say.
-        machine: The host's; None: from its cgroup.
+        machine: The host's; where it is not known, as its cgroup says.
         said: Whether the cgroup has said all there is by not giving a number.
     """
 
     def samples(world: World) -> Iterable[Sample]:
         limits = {id(base): part for base, part in world.measured.limits}
         host = limits.get(id(HOST))
-        if machine is not None:
-            if world.machine is not None and (value := machine(world.machine)) is not None:
-                yield HOST, _NONE, value
-        elif host is not None and (value := read(host)) is not None:
-            yield HOST, _NONE, value
+        of_host = machine(world.machine) if machine is not None and world.machine is not None else None
+        if of_host is None and host is not None:
+            of_host = read(host)
+        if of_host is not None:
+            yield HOST, _NONE, of_host
         for known in world.running:
             part = limits.get(id(known.cadvisor))
             value = None if part is None else read(part)

@@ -258,12 +258,12 @@ def test_swap_that_only_docker_tells_on_cgroup_v1():
     ("machine", "expected"),
     [
         pytest.param(MACHINE, {"/": 8_000_000}, id="all the memory there is"),
-        pytest.param(replace(MACHINE, memory_bytes=None), {}, id="memory that cannot be read"),
-        pytest.param(None, {}, id="no machine"),
+        pytest.param(replace(MACHINE, memory_bytes=None), {"/": 503}, id="the machine cannot be read"),
+        pytest.param(None, {"/": 503}, id="the machine is switched off"),
     ],
 )
 def test_the_host_is_limited_by_its_machine(machine, expected):
-    """Never by a cgroup, which says that it is unlimited."""
+    """As the machine tells, or else the reading of usage, which asks /proc/meminfo: a root cgroup would say that it is unlimited."""
     found = series("container_spec_memory_limit_bytes", world(host=FULL, machine=machine))
     assert {key: value for key, value in found.items() if key.startswith("/")} == expected
 
