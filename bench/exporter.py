@@ -37,6 +37,7 @@ CHURN_SECONDS = float(os.environ.get("CHURN_SECONDS", "60"))
 TRAEFIK = os.environ.get("TRAEFIK") == "1"
 _IMAGE = "busybox:1.35"
 _PER_SECOND, _HANDS = 10, 4  # a start takes the daemon longer than a tenth of a second
+_REST_SECONDS = 0.3
 # Both look at every container when they begin: cAdvisor at its files, Vakhta at sizes, logs and images.
 _SETTLE_SECONDS = 40
 _STAYING = re.compile(r'^container_memory_usage_bytes\{[^}]*name="(stay-\d+)"', re.MULTILINE)
@@ -134,7 +135,7 @@ def measure(sides: list[Side], client: docker.APIClient, host: str) -> None:
             side.seconds.append(time.perf_counter() - began)
             side.size = len(text)
             side.ages.extend(time.time() - int(stamp) / 1000 for stamp in _STAMPED.findall(text))
-        time.sleep(0.1)
+            time.sleep(_REST_SECONDS)  # or the one would pay for the other's clearing up
     with _scraping(sides, 5.0):
         for side, share in zip(sides, cpu_share(pids, IDLE_SECONDS), strict=True):
             side.scraped = share
