@@ -92,7 +92,9 @@ def run(*flags, environ=None):
 
 def test_without_docker(program, tmp_path):
     """It starts, says so in one line, and exports docker_up 0."""
-    it = program("--no-collector.cgroups", "--no-collector.network")  # which complain where this is a container
+    it = program(
+        "--no-collector.cgroups", "--no-collector.network"
+    )  # which complain where this is a container
     url = it.line("listening")["url"]
     said = it.line("Docker does not answer")
     assert said["level"] == "warning"
