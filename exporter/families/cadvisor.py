@@ -315,6 +315,9 @@ _ROWS: Final[tuple[tuple[str, MetricType, str, _Samples], ...]] = (
     ("container_sockets", _G, "Open sockets of all processes.", _pids(lambda pids: pids.sockets)),
 )  # fmt: skip
 
+_STEADY: Final = (_creation_time, _oom_events, _info)
+
 FAMILIES: Final = tuple(
-    Family(name=name, type=type_, help=help_, samples=samples) for name, type_, help_, samples in _ROWS
+    Family(name=name, type=type_, help=help_, samples=samples, steady=samples in _STEADY)
+    for name, type_, help_, samples in _ROWS
 )

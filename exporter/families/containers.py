@@ -132,7 +132,7 @@ def _service_expected(world: World) -> Iterable[Sample]:
 
 
 def _row(name: str, type_: MetricType, help_: str, read: _Read) -> Family:
-    return Family(name=name, type=type_, help=help_, samples=_per_container(read))
+    return Family(name=name, type=type_, help=help_, samples=_per_container(read), steady=True)
 
 
 _G, _C = MetricType.GAUGE, MetricType.COUNTER
@@ -143,12 +143,14 @@ FAMILIES: Final = (
         type=_G,
         help="State of the container as Docker tells it; restarting as soon as its policy decides so.",
         samples=_status,
+        steady=True,
     ),
     Family(
         name="container_state_health_status",
         type=_G,
         help="Verdict of the container's health check; none while it is not running.",
         samples=_health,
+        steady=True,
     ),
     _row(
         "container_restarts_total",
@@ -156,7 +158,7 @@ FAMILIES: Final = (
         "Starts by restart policy or after an exit that nobody requested.",
         _restarts,
     ),
-    Family(name="container_exits_total", type=_C, help="Exits seen, by reason.", samples=_exits),
+    Family(name="container_exits_total", type=_C, help="Exits seen, by reason.", samples=_exits, steady=True),
     _row(
         "container_last_exit_reason",
         _G,

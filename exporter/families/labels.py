@@ -69,9 +69,14 @@ HOST = LabelSet((("id", "/"),))
 
 
 class LabelSets:
-    """The label sets of the last scrape and of this one; what a scrape does not ask for is dropped after it."""
+    """The label sets of the last scrape and of this one; what a scrape does not ask for is dropped after it.
+
+    Attributes:
+        kept: What whoever makes worlds keeps beside them.
+    """
 
     def __init__(self) -> None:
+        self.kept: object = None
         self._old: dict[Labels, LabelSet] = {}
         self._new: dict[Labels, LabelSet] = {}
 

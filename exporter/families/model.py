@@ -71,6 +71,17 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """The containers of the last world, which are those of the next if nothing has happened."""
+
+    views: tuple[ContainerView, ...]
+    paths: tuple[str, ...]
+    containers: tuple[Known, ...]
+    published: tuple[Known, ...]
+    running: tuple[Known, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """The readings of one scrape, a column a part, so that a family is one pass over what has it.
 
@@ -147,12 +158,14 @@ class Family:
 
     Attributes:
         samples: Reads the family's samples off the world.
+        steady: Whether they depend on `World.published` alone, and are the same as long as that is the same object.
     """
 
     name: str
     type: MetricType
     help: str
     samples: Callable[[World], Iterable[Sample]]
+    steady: bool = False
 
 
 def world(
@@ -191,10 +204,11 @@ def world(
         slow: See `World`.
     """
     driver = daemon.info.cgroup_driver if daemon.info else ""
-    labels.turn()
 
-    def known(view: ContainerView) -> Known:
-        path = readings.paths.get(view.id) or derived_path(view.id, parent=view.cgroup_parent, driver=driver)
+    def path(view: ContainerView) -> str:
+        return readings.paths.get(view.id) or derived_path(view.id, parent=view.cgroup_parent, driver=driver)
+
+    def known(view: ContainerView, path: str) -> Known:
         own = (("id", path), ("image", view.image), ("name", view.name), *label_allow.of(view.labels))
         return Known(
             view=view,
@@ -202,27 +216,37 @@ def world(
             cadvisor=labels.get(own),
         )
 
-    containers = tuple(known(view) for view in snapshot.containers)
-    published = tuple(known for known in containers if known.view.published)
-    running = tuple(known for known in published if known.view.status.alive)
+    paths = tuple(map(path, snapshot.containers))
+    kept = labels.kept
+    if not isinstance(kept, _Kept) or kept.views is not snapshot.containers or kept.paths != paths:
+        labels.turn()
+        containers = tuple(map(known, snapshot.containers, paths))
+        published = tuple(known for known in containers if known.view.published)
+        kept = labels.kept = _Kept(
+            views=snapshot.containers,
+            paths=paths,
+            containers=containers,
+            published=published,
+            running=tuple(known for known in published if known.view.status.alive),
+        )
     services = {
         (view.project, view.service) for view in snapshot.containers if view.compose and not view.oneoff
     }
     found = [
         (known.cadvisor, usage)
-        for known in running
+        for known in kept.running
         if (usage := readings.usage.get(known.view.id)) is not None
     ]
     return World(
         at=snapshot.at,
-        containers=containers,
-        published=published,
-        running=running,
+        containers=kept.containers,
+        published=kept.published,
+        running=kept.running,
         services={
             (project, service): labels.get((("project", project), ("service", service)))
             for project, service in sorted(services)
         },
-        gone=tuple((known(gone.view), gone.seen_at) for gone in snapshot.gone),
+        gone=tuple((known(gone.view, path(gone.view)), gone.seen_at) for gone in snapshot.gone),
         readings=readings,
         measured=Measured.of([(HOST, readings.host), *found] if readings.host is not None else found),
         daemon=daemon,

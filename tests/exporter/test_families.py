@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from exporter.cgroups.collector import Readings
 from exporter.docker.containers import Health, Status
 from exporter.docker.disk import Volume
+from exporter.docker.status import DaemonStatus
 from exporter.exposition import Renderer, own_registry, wants_openmetrics
 from exporter.families import (
     ALL,
@@ -27,6 +28,7 @@ from exporter.families import (
     node,
 )
 from exporter.families.labels import NO_LABELS, LabelSet
+from exporter.families.model import Measured
 from exporter.host.filesystems import Filesystem, Space
 from exporter.host.kernelfiles import CPU_MODES, VMSTAT
 from exporter.host.mounts import Mount
@@ -179,6 +181,31 @@ def test_golden_scrape(version, recording, as_openmetrics):
     )
     text = Renderer(ALL, EMPTY).render(world, as_openmetrics=as_openmetrics).decode()
     golden(f"{version}.{'om' if as_openmetrics else 'prom'}", text)
+
+
+def test_steady_families_depend_on_the_containers_alone():
+    """Whatever else changes, their samples are the same; so their text can be kept."""
+    seen = rich_world()
+    nothing = Readings(usage={}, paths={}, host=None)
+    other = replace(
+        seen, at=seen.at + 1000, readings=nothing, measured=Measured(), gone=(), expected={}, services={}, version="",
+        daemon=DaemonStatus(), collectors=(), network=None, machine=None, node=None, slow=None, host_name="other",
+    )  # fmt: skip
+    steady = [family for family in ALL if family.steady]
+    assert len(steady) > 10
+    for family in steady:
+        assert list(family.samples(seen)) == list(family.samples(other)), family.name
+
+
+def test_texts_are_kept_as_long_as_nothing_happens():
+    """The same containers give the same text; others, or a new state, their own."""
+    story, renderer, labels = Story(facts()), Renderer(ALL, EMPTY), LabelSets()
+    for step in ("", "", "1 die 1", "", "2 start"):
+        story.play(step)
+        seen = world_of(story.inventory.snapshot(EPOCH + 60.0), labels=labels)
+        for as_openmetrics in (False, True):
+            fresh = Renderer(ALL, EMPTY).render(seen, as_openmetrics=as_openmetrics)
+            assert renderer.render(seen, as_openmetrics=as_openmetrics) == fresh
 
 
 def test_names_are_the_same_in_both_formats():
