@@ -10,11 +10,13 @@ import errno
 import os
 import resource
 import weakref
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar, cast
 
 __all__ = ["CgroupFiles", "CgroupGoneError", "ControllerMissingError", "Descriptors"]
 
+_Text = TypeVar("_Text", bytes, bytes | None)
+_Made = TypeVar("_Made")
 _CHUNK: Final = 16384
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC
 # 240 containers' worth, 20 MB of kernel memory.
@@ -64,13 +66,14 @@ class CgroupFiles:
         descriptors: The budget shared with all others.
     """
 
-    __slots__ = ("__weakref__", "_budget", "_closed_by", "_folders", "_kept", "_last")
+    __slots__ = ("__weakref__", "_budget", "_closed_by", "_folders", "_kept", "_last", "_made")
 
     def __init__(self, folders: Mapping[str, str], descriptors: Descriptors) -> None:
         self._folders = folders
         self._budget = descriptors
         self._kept: dict[str, int] = {}
         self._last = ("", "")
+        self._made: dict[str, tuple[object, object]] = {}
         # Nobody must remember to close: what is dropped gives its descriptors back.
         self._closed_by = weakref.finalize(self, _close, self._kept, descriptors)
 
@@ -123,6 +126,23 @@ class CgroupFiles:
             if exc.errno in _ABSENT:
                 return None
             raise
+
+    def made_of(self, name: str, text: _Text, make: Callable[[_Text], _Made]) -> _Made:
+        """Return what is made of a file's text; made once for as long as the text is the same.
+
+        Most containers do nothing between two scrapes, and making sense of a long file costs as much as reading it.
+
+        Args:
+            name: The file.
+            text: What it says now.
+            make: The same for every text of this file.
+        """
+        known = self._made.get(name)
+        if known is not None and known[0] == text:
+            return cast("_Made", known[1])
+        made = make(text)
+        self._made[name] = (text, made)
+        return made
 
     def close(self) -> None:
         """Give the descriptors back; reading again opens them again."""

@@ -132,7 +132,7 @@ class Version1:
             major,
             refaults_file,
             refaults_anon,
-        ) = self._memory.read(files.read("memory.stat", "memory"))
+        ) = files.made_of("memory.stat", files.read("memory.stat", "memory"), self._memory.read)
         assert inactive is not None  # Fields saw to it
         return MemoryUsage(
             usage_bytes=usage,
@@ -169,7 +169,7 @@ class Version1:
         if not files.has("blkio"):
             return None
         for counts_name, bytes_name in self._blkio_groups:
-            counts = _by_device(files.read_if_any(counts_name, "blkio"))
+            counts = files.made_of(counts_name, files.read_if_any(counts_name, "blkio"), _by_device)
             if counts:
                 sizes = _by_device(files.read_if_any(bytes_name, "blkio"))
                 return tuple(

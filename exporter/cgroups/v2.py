@@ -150,7 +150,7 @@ class Version2:
             stolen,
             refaults_file,
             refaults_anon,
-        ) = self._memory.read(files.read("memory.stat"))
+        ) = files.made_of("memory.stat", files.read("memory.stat"), self._memory.read)
         assert anon is not None and file is not None and inactive is not None  # noqa: PT018 - one requirement: Fields saw to it
         if usage is None:
             usage = anon + file
