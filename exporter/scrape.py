@@ -180,7 +180,7 @@ class Scraper:
         if self._background.fallback is None:
             return gathered
         readings, network = gathered.readings, gathered.network
-        has_usage = gathered.complete and (readings.usage or readings.faults)
+        has_usage = gathered.complete and (readings.usage or "cgroups" in readings.faults)
         has_traffic = network is not None and (network.by_container or network.fault)
         filled = self._background.fallback.fill(
             snapshot,

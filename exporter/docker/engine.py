@@ -19,6 +19,7 @@ import docker.errors
 import docker.utils
 import requests.exceptions
 import urllib3.exceptions
+from docker.transport import UnixHTTPAdapter
 
 from exporter.docker.containers import Facts, facts_from_inspect, facts_from_summary
 from exporter.docker.disk import Layer, Volume, created_of_image, layer_of_inspect, volumes_of_usage
@@ -38,14 +39,29 @@ __all__ = ["DEFAULT_HOST", "DockerEngine", "check_address"]
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 _PING_SECONDS: Final = 2.0
 # Connections kept open: eight inspects at a time, and room for lists and pings.
-_POOL_SIZE: Final = 32
+_POOL_SIZE: Final = 10
+_ANY_URL: Final = "http+docker://localhost/"
 
 _T = TypeVar("_T")
 _RawEvent = Mapping[str, Any]
 
 
+class _OnePool(UnixHTTPAdapter):
+    """The package keeps connections per URL, those of 25 URLs: none is used again for another container, and all stay open."""
+
+    def get_connection(self, url: str | bytes, proxies: Mapping[str, str] | None = None) -> Any:  # noqa: ARG002 - all URLs are alike
+        return super().get_connection(_ANY_URL, proxies)
+
+
 class _Client(docker.APIClient):
     """The package's client without the environment's proxies, which it would read before anyone could tell it not to."""
+
+    def __init__(self, host: str, *, timeout: float) -> None:
+        super().__init__(base_url=host, version="auto", timeout=timeout, max_pool_size=_POOL_SIZE)  # type: ignore[arg-type] # the stubs know whole seconds only
+        if host.startswith("unix://"):
+            self.get_adapter(_ANY_URL).close()
+            one_pool = _OnePool(host.removeprefix("unix:"), timeout, max_pool_size=_POOL_SIZE)  # type: ignore[arg-type] # see above
+            self.mount(_ANY_URL, one_pool)
 
     @property
     def trust_env(self) -> bool:
@@ -179,7 +195,7 @@ class DockerEngine:
         with self._lock:
             client = self._clients.get(timeout)
         if client is None:
-            client = _Client(base_url=self.host, version="auto", timeout=timeout, max_pool_size=_POOL_SIZE)  # type: ignore[arg-type] # the stubs know whole seconds only
+            client = _Client(self.host, timeout=timeout)
             with self._lock:
                 client = self._clients.setdefault(timeout, client)
         return client

@@ -12,6 +12,8 @@ from exporter.cgroups.usage import MemoryUsage, Usage
 from exporter.details.store import Details
 from exporter.docker.compose import ComposeExpectations
 from exporter.docker.inventory import Inventory
+from exporter.docker.stats import StatsReadings
+from exporter.docker.stats_collector import Filled
 from exporter.docker.status import DaemonStatus
 from exporter.exposition import OPENMETRICS, TEXT, Renderer, own_registry
 from exporter.families import ALL
@@ -43,7 +45,29 @@ class Slow:
         return Readings(usage={}, paths={}, host=None)
 
 
-def scraper_of(inventory, cgroups=None):
+class Empty:
+    """Readings of nothing, with these complaints."""
+
+    def __init__(self, faults):
+        self.faults = faults
+
+    def collect(self, *_, **__):
+        """Read nothing."""
+        return Readings(usage={}, paths={}, host=None, faults=self.faults)
+
+    so_far = collect
+
+
+class Asked:
+    """Docker's stats API as a scrape sees it: what the scrape said of the files."""
+
+    def fill(self, _, *, usage, **__):
+        """Serve nothing."""
+        self.usage = usage
+        return Filled(usage={}, interfaces={}, by_api=frozenset(), readings=StatsReadings(by_id={}, wanted=0))
+
+
+def scraper_of(inventory, cgroups=None, fallback=None):
     """Return a scraper over an inventory."""
     return Scraper(
         inventory=inventory,
@@ -53,10 +77,26 @@ def scraper_of(inventory, cgroups=None):
             storage_ok=lambda: True,
             expectations=ComposeExpectations(),
             details=Details(),
+            fallback=fallback,
         ),
         renderer=Renderer(ALL, own_registry()),
         identity=Identity(version="0.1.0"),
     )
+
+
+@pytest.mark.parametrize(
+    ("faults", "told"),
+    [
+        pytest.param({}, None, id="a lone container that has just ended"),
+        pytest.param({"host": "no"}, None, id="a fault of something else"),
+        pytest.param({"cgroups": "no"}, {}, id="the cgroups cannot be read"),
+    ],
+)
+async def test_when_docker_is_asked_instead(faults, told):
+    """No reading of any container is a reason only when the cgroups are to blame; None leaves things as they are."""
+    api = Asked()
+    await scraper_of(Story(facts()).inventory, Empty(faults), api).world()
+    assert api.usage == told
 
 
 class Served:
