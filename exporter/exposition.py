@@ -65,8 +65,8 @@ class Renderer:
     def __init__(self, families: Sequence[Family], registry: CollectorRegistry) -> None:
         self._families = families
         self._registry = registry
-        # The texts of steady families, and what they depend on.
-        self._steady: dict[tuple[str, bool], tuple[object, bytes]] = {}
+        # Texts that may serve again, and what they rest on.
+        self._kept: dict[tuple[str, bool], tuple[object, bytes]] = {}
 
     def render(self, world: World, *, as_openmetrics: bool) -> bytes:
         """Return the exposition of one world."""
@@ -79,12 +79,13 @@ class Renderer:
         return b"".join(parts)
 
     def _family(self, family: Family, world: World, *, as_openmetrics: bool) -> bytes:
-        if not family.steady:
+        if family.rests_on is None:
             return _text(family, world, as_openmetrics=as_openmetrics)
-        known = self._steady.get((family.name, as_openmetrics))
-        if known is None or known[0] is not world.published:
-            known = (world.published, _text(family, world, as_openmetrics=as_openmetrics))
-            self._steady[family.name, as_openmetrics] = known
+        basis = family.rests_on(world)
+        known = self._kept.get((family.name, as_openmetrics))
+        if known is None or known[0] != basis:
+            known = (basis, _text(family, world, as_openmetrics=as_openmetrics))
+            self._kept[family.name, as_openmetrics] = known
         return known[1]
 
 

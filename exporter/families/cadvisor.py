@@ -20,6 +20,7 @@ __all__ = ["FAMILIES"]
 
 _Part = TypeVar("_Part")
 _Samples = Callable[[World], Iterable[Sample]]
+_Basis = Callable[[World], tuple[object, ...]]
 _Number = float | None
 
 _NONE: Final[Labels] = ()
@@ -31,9 +32,27 @@ _TASK_STATES: Final[tuple[Labels, ...]] = tuple(
 )
 
 
+_BASES: Final[dict[_Samples, _Basis]] = {}
+
+
+def _resting_on(basis: _Basis) -> Callable[[_Samples], _Samples]:
+    """Note what samples are made of, if that is the same at most scrapes; see `Family.rests_on`."""
+
+    def note(samples: _Samples) -> _Samples:
+        _BASES[samples] = basis
+        return samples
+
+    return note
+
+
+def _facts(world: World) -> tuple[object, ...]:
+    return (world.published,)
+
+
 # Identity and times: what Docker says.
 
 
+@_resting_on(lambda world: (world.published, world.readings.host is None))
 def _health(world: World) -> Iterable[Sample]:
     if world.readings.host is not None:
         yield HOST, _NONE, _HEALTH_VALUES[Health.NONE]
@@ -41,6 +60,7 @@ def _health(world: World) -> Iterable[Sample]:
         yield known.cadvisor, _NONE, _HEALTH_VALUES[known.view.health]
 
 
+@_resting_on(lambda world: (world.published, world.node and world.node.boot_time))
 def _start_time(world: World) -> Iterable[Sample]:
     if world.node is not None and world.node.boot_time is not None:
         yield HOST, _NONE, world.node.boot_time
@@ -49,6 +69,7 @@ def _start_time(world: World) -> Iterable[Sample]:
             yield known.cadvisor, _NONE, int(known.view.started_at)
 
 
+@_resting_on(_facts)
 def _creation_time(world: World) -> Iterable[Sample]:
     for known in world.running:
         if known.view.facts.created_at is not None:
@@ -66,10 +87,12 @@ def _last_seen(world: World) -> Iterable[Sample]:
         yield known.cadvisor, _NONE, int(seen_at)
 
 
+@_resting_on(_facts)
 def _oom_events(world: World) -> Iterable[Sample]:
     return ((known.cadvisor, _NONE, known.view.oom_events) for known in world.published)
 
 
+@_resting_on(_facts)
 def _info(world: World) -> Iterable[Sample]:
     for known in world.published:
         if known.view.facts.complete:
@@ -129,6 +152,7 @@ def _pids(read: Callable[[Pids], _Number]) -> _Samples:
 def _not_measured(*labels: Labels) -> _Samples:
     """Say 0 for whoever is measured, which is what cAdvisor says with its defaults."""
 
+    @_resting_on(lambda world: tuple(base for base, _ in world.measured.cpu))
     def samples(world: World) -> Iterable[Sample]:
         return [(base, own, 0) for base, _ in world.measured.cpu for own in labels]
 
@@ -174,6 +198,7 @@ def _limit(
         said: Whether the cgroup has said all there is by not giving a number.
     """
 
+    @_resting_on(lambda world: (world.published, world.measured.limits, world.machine, world.daemon.info))
     def samples(world: World) -> Iterable[Sample]:
         limits = {id(base): part for base, part in world.measured.limits}
         host = limits.get(id(HOST))
@@ -315,9 +340,7 @@ _ROWS: Final[tuple[tuple[str, MetricType, str, _Samples], ...]] = (
     ("container_sockets", _G, "Open sockets of all processes.", _pids(lambda pids: pids.sockets)),
 )  # fmt: skip
 
-_STEADY: Final = (_creation_time, _oom_events, _info)
-
 FAMILIES: Final = tuple(
-    Family(name=name, type=type_, help=help_, samples=samples, steady=samples in _STEADY)
+    Family(name=name, type=type_, help=help_, samples=samples, rests_on=_BASES.get(samples))
     for name, type_, help_, samples in _ROWS
 )

@@ -131,8 +131,12 @@ def _service_expected(world: World) -> Iterable[Sample]:
             yield labels, _NONE, count
 
 
+def _published(world: World) -> tuple[object, ...]:
+    return (world.published,)
+
+
 def _row(name: str, type_: MetricType, help_: str, read: _Read) -> Family:
-    return Family(name=name, type=type_, help=help_, samples=_per_container(read), steady=True)
+    return Family(name=name, type=type_, help=help_, samples=_per_container(read), rests_on=_published)
 
 
 _G, _C = MetricType.GAUGE, MetricType.COUNTER
@@ -143,14 +147,14 @@ FAMILIES: Final = (
         type=_G,
         help="State of the container as Docker tells it; restarting as soon as its policy decides so.",
         samples=_status,
-        steady=True,
+        rests_on=_published,
     ),
     Family(
         name="container_state_health_status",
         type=_G,
         help="Verdict of the container's health check; none while it is not running.",
         samples=_health,
-        steady=True,
+        rests_on=_published,
     ),
     _row(
         "container_restarts_total",
@@ -158,7 +162,13 @@ FAMILIES: Final = (
         "Starts by restart policy or after an exit that nobody requested.",
         _restarts,
     ),
-    Family(name="container_exits_total", type=_C, help="Exits seen, by reason.", samples=_exits, steady=True),
+    Family(
+        name="container_exits_total",
+        type=_C,
+        help="Exits seen, by reason.",
+        samples=_exits,
+        rests_on=_published,
+    ),
     _row(
         "container_last_exit_reason",
         _G,
@@ -205,11 +215,13 @@ FAMILIES: Final = (
         type=_G,
         help="Containers of the Compose service by state, one-off containers left out.",
         samples=_service_containers,
+        rests_on=lambda world: (world.containers,),
     ),
     Family(
         name="compose_service_expected_containers",
         type=_G,
         help="Containers the Compose service should have running: the most that ran together for ten minutes, lowered by requested stops.",
         samples=_service_expected,
+        rests_on=lambda world: (world.services, world.expected),
     ),
 )

@@ -79,6 +79,7 @@ class _Kept:
     containers: tuple[Known, ...]
     published: tuple[Known, ...]
     running: tuple[Known, ...]
+    services: Mapping[Service, LabelSet]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,14 +159,14 @@ class Family:
 
     Attributes:
         samples: Reads the family's samples off the world.
-        steady: Whether they depend on `World.published` alone, and are the same as long as that is the same object.
+        rests_on: What they are made of: they are the same as long as that is equal. None: they differ at every scrape.
     """
 
     name: str
     type: MetricType
     help: str
     samples: Callable[[World], Iterable[Sample]]
-    steady: bool = False
+    rests_on: Callable[[World], tuple[object, ...]] | None = None
 
 
 def world(
@@ -222,16 +223,20 @@ def world(
         labels.turn()
         containers = tuple(map(known, snapshot.containers, paths))
         published = tuple(known for known in containers if known.view.published)
+        services = {
+            (view.project, view.service) for view in snapshot.containers if view.compose and not view.oneoff
+        }
         kept = labels.kept = _Kept(
             views=snapshot.containers,
             paths=paths,
             containers=containers,
             published=published,
             running=tuple(known for known in published if known.view.status.alive),
+            services={
+                (project, service): labels.get((("project", project), ("service", service)))
+                for project, service in sorted(services)
+            },
         )
-    services = {
-        (view.project, view.service) for view in snapshot.containers if view.compose and not view.oneoff
-    }
     found = [
         (known.cadvisor, usage)
         for known in kept.running
@@ -242,10 +247,7 @@ def world(
         containers=kept.containers,
         published=kept.published,
         running=kept.running,
-        services={
-            (project, service): labels.get((("project", project), ("service", service)))
-            for project, service in sorted(services)
-        },
+        services=kept.services,
         gone=tuple((known(gone.view, path(gone.view)), gone.seen_at) for gone in snapshot.gone),
         readings=readings,
         measured=Measured.of([(HOST, readings.host), *found] if readings.host is not None else found),

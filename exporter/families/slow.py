@@ -20,6 +20,7 @@ __all__ = ["FAMILIES"]
 
 _NONE: Final[Labels] = ()
 _Samples = Callable[[World], Iterable[Sample]]
+_Basis = Callable[[World], tuple[object, ...]]
 
 
 def _slow(world: World) -> SlowReadings:
@@ -72,14 +73,17 @@ def _ages(world: World) -> Iterable[Sample]:
 
 def _filesystem(
     of_host: Callable[[Space], float | None], of_container: Callable[[LayerSize, int | None], float | None]
-) -> _Samples:
+) -> tuple[_Samples, _Basis]:
     """Make a reader of one of cAdvisor's: the host's partitions, then each container that has processes, with its own partition."""
 
+    def totals(world: World) -> tuple[tuple[str, float], ...]:
+        return tuple(
+            (device, total) for device, space in _partitions(world) if (total := of_host(space)) is not None
+        )
+
     def samples(world: World) -> Iterable[Sample]:
-        for device, space in _partitions(world):
-            total = of_host(space)
-            if total is not None:
-                yield HOST, (("device", device),), total
+        for device, total in totals(world):
+            yield HOST, (("device", device),), total
         slow = _slow(world)
         for known in world.containers:
             view = known.view
@@ -90,7 +94,7 @@ def _filesystem(
                     device = size.partition.device if size.partition else ""
                     yield known.cadvisor, (("device", device),), value
 
-    return samples
+    return samples, lambda world: (world.published, world.slow, totals(world))
 
 
 def _partitions(world: World) -> Iterable[tuple[str, Space]]:
@@ -106,6 +110,10 @@ def _partitions(world: World) -> Iterable[tuple[str, Space]]:
     return found.items()
 
 
+def _facts(world: World) -> tuple[object, ...]:
+    return (world.published, world.slow)
+
+
 def _usage(size: LayerSize, log: int | None) -> float | None:
     return None if size.rw_bytes is None else size.rw_bytes + (log or 0)
 
@@ -115,33 +123,33 @@ def _partition(read: Callable[[Partition], float | None]) -> Callable[[LayerSize
 
 
 FAMILIES: Final = tuple(
-    Family(name=name, type=MetricType.GAUGE, help=help_, samples=samples)
-    for name, help_, samples in (
+    Family(name=name, type=MetricType.GAUGE, help=help_, samples=samples, rests_on=basis)
+    for name, help_, (samples, basis) in (
         (
             "container_size_rw_bytes",
             "What the container wrote to its own layer: not to volumes, not to its log.",
-            _per_container(_size),
+            (_per_container(_size), _facts),
         ),
         (
             "container_log_size_bytes",
             "Size of the container's json-file log with its rotated files.",
-            _per_container(_log_size),
+            (_per_container(_log_size), _facts),
         ),
         (
             "container_log_rotation_enabled",
             "Whether Docker keeps the container's log from growing without end, or has no such file.",
-            _rotation,
+            (_rotation, _facts),
         ),
         (
             "container_image_created_timestamp_seconds",
             "When the container's image was built.",
-            _per_container(_image_created),
+            (_per_container(_image_created), _facts),
         ),
-        ("container_volume_size_bytes", "Size of the volume.", _volumes),
+        ("container_volume_size_bytes", "Size of the volume.", (_volumes, lambda world: (world.slow,))),
         (
             "vakhta_slow_fact_age_seconds",
             "Age of the oldest value exported of what is collected in the background.",
-            _ages,
+            (_ages, None),
         ),
         (
             "container_fs_usage_bytes",

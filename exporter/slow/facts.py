@@ -17,7 +17,7 @@ from exporter.errors import ContainerGoneError
 from exporter.families.model import CollectorStatus
 from exporter.slow.fact import Clocks, Fact
 from exporter.slow.files import LogSizes, log_sizes, partition_of
-from exporter.slow.readings import LayerSize, SlowReadings
+from exporter.slow.readings import NOTHING, LayerSize, SlowReadings
 from exporter.slow.schedule import Pace
 from exporter.worker import Worker
 from vakhta import logs
@@ -98,6 +98,7 @@ class SlowFacts:
         self._containers: frozenset[str] = frozenset()
         self._log_paths: tuple[tuple[str, str], ...] = ()
         self._hidden = ""
+        self._readings = NOTHING
         self._sizes: Fact[LayerSize] = Fact(
             "size",
             self._size,
@@ -140,16 +141,19 @@ class SlowFacts:
             await asyncio.sleep(_LOOK_SECONDS)
 
     def readings(self) -> SlowReadings:
-        """Return what is known now; it does not change afterwards."""
+        """Return what is known now; it does not change afterwards, and is the same object as long as nothing new is known."""
         found = self._logs.values.get(_ALL)
         known = self._containers
-        return SlowReadings(
+        readings = SlowReadings(
             sizes=dict(self._sizes.values),
             logs={key: size for key, size in found.sizes.items() if key in known} if found else {},
             images=dict(self._images.values),
             volumes=self._volumes.values.get(_ALL, ()),
             taken_at={fact.name: min(fact.taken_at.values()) for fact in self._facts if fact.taken_at},
         )
+        if readings != self._readings:
+            self._readings = readings
+        return self._readings
 
     def statuses(self) -> tuple[CollectorStatus, ...]:
         """Return how each fact that runs is doing; logs that cannot be seen from here are no failure and have no status."""

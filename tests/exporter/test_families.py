@@ -4,7 +4,7 @@ import math
 import os
 import re
 import string
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -183,18 +183,36 @@ def test_golden_scrape(version, recording, as_openmetrics):
     golden(f"{version}.{'om' if as_openmetrics else 'prom'}", text)
 
 
-def test_steady_families_depend_on_the_containers_alone():
-    """Whatever else changes, their samples are the same; so their text can be kept."""
-    seen = rich_world()
+def _others(seen):
+    """Worlds that differ from this one in one thing each."""
     nothing = Readings(usage={}, paths={}, host=None)
-    other = replace(
-        seen, at=seen.at + 1000, readings=nothing, measured=Measured(), gone=(), expected={}, services={}, version="",
-        daemon=DaemonStatus(), collectors=(), network=None, machine=None, node=None, slow=None, host_name="other",
-    )  # fmt: skip
-    steady = [family for family in ALL if family.steady]
-    assert len(steady) > 10
-    for family in steady:
-        assert list(family.samples(seen)) == list(family.samples(other)), family.name
+    changes = {
+        "at": seen.at + 1000, "containers": (), "published": (), "running": (), "services": {}, "gone": (), "readings": nothing,
+        "measured": Measured(), "daemon": DaemonStatus(), "collectors": (), "storage_ok": not seen.storage_ok, "version": "other",
+        "expected": {}, "host_name": "other", "network": None, "machine": None, "node": None, "slow": None,
+    }  # fmt: skip
+    assert changes.keys() == {field.name for field in fields(seen)}
+    # These are made at one time: none of them changes alone.
+    together = {name: changes[name] for name in ("containers", "published", "running", "services")}
+    return [
+        replace(seen, **(together if name in together else {name: value})) for name, value in changes.items()
+    ]
+
+
+def _shown(family, world):
+    return [(labels.texts[own], value) for labels, own, value in family.samples(world)]
+
+
+def test_what_families_rest_on_is_all_they_are_made_of():
+    """In a world that differs in anything, the samples are the same as long as what they rest on is."""
+    seen, compared = rich_world(), set()
+    for other in _others(seen):
+        for family in ALL:
+            if family.rests_on is not None and family.rests_on(seen) == family.rests_on(other):
+                assert _shown(family, seen) == _shown(family, other), family.name
+                compared.add(family.name)
+    assert compared == {family.name for family in ALL if family.rests_on is not None}
+    assert len(compared) > 30
 
 
 def test_texts_are_kept_as_long_as_nothing_happens():
